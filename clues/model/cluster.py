@@ -1,0 +1,209 @@
+"""What Slurm says: its nodes, jobs and reservations at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from clues.model.resources import NOTHING, Resources
+
+#: Base states and flags of a node that this software understands. A node that shows another one is left alone.
+KNOWN_FLAGS = frozenset(
+    "IDLE ALLOCATED MIXED DOWN ERROR FUTURE UNKNOWN FAIL CLOUD DRAIN COMPLETING NOT_RESPONDING POWERED_DOWN "
+    "POWERING_DOWN POWERING_UP POWER_DOWN POWER_UP POWER_DRAIN MAINTENANCE RESERVED PLANNED REBOOT_REQUESTED "
+    "REBOOT_ISSUED INVALID_REG DYNAMIC_NORM DYNAMIC_FUTURE".split()
+)
+
+#: Every node reason that we write begins with this; a reason that does not is somebody else's and never touched.
+OUR_REASON = "clues:"
+
+#: How the reasons begin that Slurm itself writes about a machine (22.05's ``src/slurmctld``): a new VM cures them, so
+#: they are not an admin's word.
+SLURM_REASONS = (
+    "Not responding",
+    "Low ",
+    "gres/",
+    "Node unexpectedly rebooted",
+    "ResumeTimeout reached",
+    "Kill task failed",
+    "Prolog error",
+    "Epilog error",
+    "batch job complete failure",
+    "Duplicate jobid",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One Slurm node. ``flags`` holds the base state too: ``{"IDLE", "CLOUD", "DRAIN", "POWERED_DOWN"}``."""
+
+    name: str
+    flags: frozenset[str]
+    capacity: Resources
+    used: Resources = NOTHING
+    features: frozenset[str] = frozenset()
+    active_features: frozenset[str] = frozenset()
+    partitions: frozenset[str] = frozenset()
+    address: str = ""
+    reason: str = ""
+    #: when this node's slurmd started, as it told at registration; None while it has none
+    slurmd_started: datetime | None = None
+    #: when a job last ended here, as Slurm tells; None if it does not
+    last_busy: datetime | None = None
+
+    @property
+    def understood(self) -> bool:
+        """False when a flag is unknown to us: nothing destructive may follow from such a reading."""
+        return self.flags <= KNOWN_FLAGS
+
+    @property
+    def busy(self) -> bool:
+        """A job holds the node, or is just leaving it."""
+        return bool(self.flags & {"ALLOCATED", "MIXED", "COMPLETING"}) or self.used.cpus > 0
+
+    @property
+    def off(self) -> bool:
+        """Slurm takes the node for powered down."""
+        return "POWERED_DOWN" in self.flags
+
+    @property
+    def turning_off(self) -> bool:
+        """Slurm is powering the node down, or has been asked to."""
+        return bool(self.flags & {"POWERING_DOWN", "POWER_DOWN"})
+
+    @property
+    def closed(self) -> bool:
+        """Slurm starts no job here, whatever registers."""
+        return bool(self.flags & {"DRAIN", "DOWN"})
+
+    @property
+    def registered(self) -> bool:
+        """A slurmd has registered and answers; the node could run a job if it were open."""
+        absent = {"POWERED_DOWN", "POWERING_UP", "POWERING_DOWN", "NOT_RESPONDING", "UNKNOWN", "FUTURE", "INVALID_REG"}
+        return not self.flags & absent
+
+    @property
+    def usable(self) -> bool:
+        """Slurm may start a job here now."""
+        return (
+            self.registered and not self.closed and not self.flags & {"ERROR", "FAIL", "MAINTENANCE", "REBOOT_ISSUED"}
+        )
+
+    @property
+    def reason_is_ours(self) -> bool:
+        """The reason is empty, written by us, or Slurm's own about a VM: we may change it. Any other is an admin's."""
+        return not self.reason or self.reason.startswith((OUR_REASON, *SLURM_REASONS))
+
+    @property
+    def kept_by_admin(self) -> bool:
+        """Somebody else drained or downed the node: it is out of our service until they release it."""
+        return self.closed and not self.reason_is_ours
+
+    @property
+    def vacant(self) -> bool:
+        """Closed and powered down: a VM may be started for it, and no job will reach that before its checks."""
+        return self.closed and self.off and not self.busy
+
+    @property
+    def free(self) -> Resources:
+        """What of its capacity no job holds."""
+        return self.capacity.minus(self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a job asks for, in Slurm's own terms, before it is laid out on nodes of one shape.
+
+    Exactly one of ``memory_per_node_mib`` and ``memory_per_cpu_mib`` is set where memory was asked for; both 0 means
+    that the job named none (Slurm then gives it ``DefMemPer*`` or, without one, the whole node).
+    """
+
+    nodes_min: int = 1
+    nodes_max: int | None = None
+    tasks: int = 1
+    cpus_per_task: int = 1
+    #: least CPUs Slurm counts for the whole job (covers forms that tasks x cpus does not)
+    cpus_total: int = 1
+    tasks_per_node: int | None = None
+    memory_per_node_mib: int = 0
+    memory_per_cpu_mib: int = 0
+    #: GPUs on each node (``--gres``, ``--gpus-per-node``), on the whole job (``--gpus``), for each task
+    gpus_per_node: Resources = NOTHING
+    gpus_per_job: Resources = NOTHING
+    gpus_per_task: Resources = NOTHING
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One record of the queue: a job, or the not yet started tasks of an array.
+
+    No field here is one that a user can fill with free text: names and comments are shown only after they were read
+    from JSON and escaped.
+    """
+
+    id: str
+    user: str
+    state: str
+    reason: str = ""
+    priority: int = 0
+    partitions: tuple[str, ...] = ()
+    request: Request = field(default_factory=Request)
+    #: identical tasks behind this record that may start now (an array's throttle is already applied)
+    count: int = 1
+    #: identical tasks behind this record in all
+    count_pending: int = 1
+    array_id: str = ""
+    constraint: str = ""
+    wanted_nodes: frozenset[str] = frozenset()
+    excluded_nodes: frozenset[str] = frozenset()
+    reservation: str = ""
+    dependency: str = ""
+    licenses: str = ""
+    time_limit: timedelta | None = None
+    submitted: datetime | None = None
+    eligible: datetime | None = None
+    started: datetime | None = None
+    #: nodes it runs on
+    nodes: tuple[str, ...] = ()
+    #: all components of one heterogeneous job share this
+    het_id: str = ""
+
+    @property
+    def pending(self) -> bool:
+        return self.state == "PENDING"
+
+    @property
+    def running(self) -> bool:
+        """It holds its nodes (or is just leaving them)."""
+        return self.state in {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STAGE_OUT", "SIGNALING", "STOPPED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Nodes kept for somebody or for a maintenance, from ``start`` to ``end``."""
+
+    name: str
+    nodes: frozenset[str]
+    start: datetime
+    end: datetime
+    flags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """Slurm at one moment; jobs were read before nodes, so a job that just started is seen on its node."""
+
+    taken_at: datetime
+    nodes: Mapping[str, Node]
+    jobs: tuple[Job, ...]
+    reservations: tuple[Reservation, ...] = ()
+    #: partitions that take jobs now, and the default one
+    partitions: Mapping[str, bool] = field(default_factory=dict)
+    default_partition: str = ""
+    #: default memory for each CPU, 0 where none is set and a job without ``--mem`` takes whole nodes
+    default_memory_per_cpu_mib: int = 0
+    version: str = ""
+    #: lines that could not be understood, told to the sysadmin
+    problems: tuple[str, ...] = ()
