@@ -1,0 +1,19 @@
+"""The pure core: what to buy, where, what to open, what to let go. No I/O, no clock, no threads, no chance.
+
+``decide(world, settings, now) -> Plan`` is the contract; ``learn_error`` and the functions of ``outcomes`` take in what
+comes from outside between two decisions.
+"""
+
+from clues.planner.breaker import learn_error, learn_failure, learn_success
+from clues.planner.decide import decide
+from clues.planner.outcomes import after_enrolment, after_last_word, after_launch
+
+__all__ = [
+    "after_enrolment",
+    "after_last_word",
+    "after_launch",
+    "decide",
+    "learn_error",
+    "learn_failure",
+    "learn_success",
+]

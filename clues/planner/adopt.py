@@ -1,0 +1,90 @@
+"""VMs that carry our tag and that the ledger does not know: taken in, never simply destroyed.
+
+They turn up when the ledger was lost or rolled back, or when a provider made a VM after it had said that it did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from clues.model import NOTHING, Claim, ClaimState, Instance, InstanceState, Kind, Market, Node, Offer, Pool
+from clues.planner.moves import move
+from clues.planner.view import View
+
+
+def adopt(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], tuple[str, ...]]:
+    """Return claims for instances that have none, and the names of those that we cannot place and leave alone."""
+    found: dict[str, Claim] = {}
+    strangers: list[str] = []
+    known = set(claims) | {claim.instance_id for claim in claims.values() if claim.instance_id}
+    for listing in view.listings.values():
+        for instance in listing.instances:
+            if instance.cluster != view.world.cluster or instance.state is InstanceState.GONE:
+                continue
+            if instance.launch_key in known or instance.id in known:
+                continue
+            if instance.launch_key in view.world.ended:
+                old = view.world.ended[instance.launch_key]
+                found[old.key] = _late(old, instance, view)
+                continue
+            claim = _taken_in(instance, view, {**claims, **found})
+            if claim is None:
+                strangers.append(f"{instance.site}/{instance.id}")
+            else:
+                found[claim.key] = claim
+    return found, tuple(strangers)
+
+
+def _late(old: Claim, instance: Instance, view: View) -> Claim:
+    claim = move(old, ClaimState.STOPPING, f"VM {instance.id} turned up after its claim had ended", view.now)
+    return replace(claim, instance_id=instance.id, missing_since=None, terminated_at=None)
+
+
+def _taken_in(instance: Instance, view: View, claims: Mapping[str, Claim]) -> Claim | None:
+    pool = view.pool_by_node.get(instance.node)
+    node = view.node(instance.node)
+    if view.snapshot is None:
+        return None  # whether it serves cannot be told now
+    rival = next((one for one in claims.values() if one.node == instance.node and one.live), None)
+    if pool is None:
+        if node is not None or not instance.launch_key:
+            return None  # a node outside the pools is never touched
+        state, reason = ClaimState.STOPPING, "found by its tags; its node is in no pool and not in Slurm"
+    elif rival is not None:
+        state, reason = ClaimState.STOPPING, f"a second VM for its node, which claim {rival.key} backs"
+    else:
+        state, reason = _state_of(node)
+    return _claim(instance, pool, state, reason, view)
+
+
+def _state_of(node: Node | None) -> tuple[ClaimState, str]:
+    if node is not None and node.registered and (node.busy or not node.closed):
+        return ClaimState.READY, "found by its tags, serving"
+    return ClaimState.BOOTING, "found by its tags"
+
+
+def _claim(instance: Instance, pool: Pool | None, state: ClaimState, reason: str, view: View) -> Claim:
+    offers = pool.offers if pool is not None else ()
+    offer = next((one for one in offers if one.key == instance.offer), None)
+    offer = offer or next((one for one in offers if one.site == instance.site), None)
+    offer = offer or Offer(instance.site, flavor="", image="", market=Market.ON_DEMAND)
+    return Claim(
+        key=instance.launch_key or f"{instance.site}-{instance.id}",
+        kind=Kind(instance.kind) if instance.kind in set(Kind) else Kind.WORKER,
+        node=instance.node,
+        pool=pool.name if pool is not None else instance.pool,
+        generation=instance.generation,
+        offer=offer,
+        shape=pool.shape if pool is not None else NOTHING,
+        state=state,
+        since=view.now,
+        created_at=instance.created_at or view.now,
+        reason=reason,
+        address=next(iter(instance.addresses), ""),
+        instance_id=instance.id,
+        launches=1,
+        launched_at=view.now,
+        listed_at=view.now,
+        adopted=True,
+    )

@@ -1,0 +1,89 @@
+"""Room that is there or on its way: nodes alike are kept as one bin, so that thousands of them cost little.
+
+A bin is taken from by *splitting*: one node leaves it, loses what was taken, and joins the bin of its new likes.
+Nodes without a free CPU are in no bin at all.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from clues.model import NOTHING, Resources
+
+
+class Origin(IntEnum):
+    """Where room comes from, in the order in which it is used up."""
+
+    OPEN = 0  # Slurm can start the job there now
+    STARTING = 1  # a VM is on its way
+    LEAVING = 2  # being drained by us; can be called back
+    BOUGHT = 3  # bought in this very decision
+
+
+@dataclass(frozen=True, slots=True)
+class Likes:
+    """What makes nodes alike."""
+
+    size: Resources
+    free: Resources
+    features: frozenset[str]
+    partitions: frozenset[str]
+    site: str
+    origin: Origin
+    reservations: frozenset[str] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing of it is taken, as an exclusive job wants it."""
+        return self.free == self.size
+
+    @property
+    def order(self) -> tuple[int, int, int, int, str]:
+        """What is there is used first, then the tightest: GPUs and large nodes are kept for those that need them."""
+        return (self.origin, self.free.gpu_count, self.free.cpus, self.free.memory_mib, self.site)
+
+
+class Bin:
+    """Nodes alike; ``number`` is its name in a decision, and is never used again."""
+
+    __slots__ = ("likes", "names", "number")
+
+    def __init__(self, likes: Likes, number: int) -> None:
+        self.likes, self.number = likes, number
+        self.names: list[str] = []
+
+
+class Bins:
+    """All room of one decision, to be taken from while that decision lasts."""
+
+    def __init__(self) -> None:
+        self._bins: dict[Likes, Bin] = {}
+        self._order: list[tuple[tuple[int, int, int, int, str], int, Bin]] = []
+        self._made = 0
+
+    def add(self, likes: Likes, name: str) -> None:
+        """Put a node into the bin of its likes; a node without a free CPU is left out."""
+        if likes.free.cpus <= 0:
+            return
+        found = self._bins.get(likes)
+        if found is None:
+            self._made += 1
+            found = self._bins[likes] = Bin(likes, self._made)
+            insort(self._order, (likes.order, found.number, found))
+        found.names.append(name)
+
+    def take(self, source: Bin, name: str, need: Resources, *, whole: bool = False) -> None:
+        """Take *need* (or the *whole* node) from one node of a bin."""
+        source.names.remove(name)
+        free = NOTHING if whole else source.likes.free.minus(need)
+        self.add(replace(source.likes, free=free), name)
+
+    def __iter__(self) -> Iterator[Bin]:
+        """Go through the bins that hold nodes, in :attr:`Likes.order`."""
+        if len(self._order) > 2 * sum(1 for one in self._bins.values() if one.names) + 64:
+            self._bins = {likes: one for likes, one in self._bins.items() if one.names}
+            self._order = [entry for entry in self._order if entry[2].names]
+        return (entry[2] for entry in self._order if entry[2].names)

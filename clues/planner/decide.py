@@ -1,0 +1,179 @@
+"""One decision: what is, against what is wanted, gives what to do.
+
+The order matters.  First every claim takes its own next step, so that the queue is laid over the room that there really
+is; then the queue buys and calls back; then what is idle is let go.  Commands follow last, from the states alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from clues.model import (
+    Claim,
+    ClaimState,
+    Memory,
+    Misread,
+    Note,
+    Plan,
+    Resources,
+    Settings,
+    Verdict,
+    Wish,
+    World,
+)
+from clues.planner.adopt import adopt
+from clues.planner.breaker import learn_failure, learn_success
+from clues.planner.demand import Demand, find_demand, unbacked
+from clues.planner.doors import door_actions
+from clues.planner.effects import provider_actions
+from clues.planner.jobclass import fingerprint
+from clues.planner.phases import advance
+from clues.planner.phases.common import with_listing
+from clues.planner.placement import Buyer, used_by_site
+from clues.planner.supply import let_go, too_few
+from clues.planner.view import View, make_view
+
+#: A claim takes at most so many steps in one decision (failed, stopping and gone may follow on each other).
+_MOST_STEPS = 3
+
+
+def decide(world: World, settings: Settings, now: datetime) -> Plan:
+    """Return what shall be done about *world*; a pure function of its arguments.
+
+    The plan holds every claim that changed, to be committed before any of its actions is carried out.
+    """
+    view = make_view(world, settings, now)
+    found, strangers = adopt(view, world.claims)
+    claims = {**world.claims, **found}
+    claims = {key: _steps(claim, view) for key, claim in claims.items()}
+    buyer = Buyer(view, claims)
+    if not world.operator.paused:
+        _buy_directly(view, claims, buyer)
+    demand = find_demand(view, claims, buyer)
+    bought = {claim.key: _steps(claim, view) for claim in demand.bought or buyer.bought}
+    claims |= bought
+    claims |= let_go(view, claims, demand.needed)
+    changed, actions = provider_actions(view, claims)
+    claims |= changed
+    actions += door_actions(view, claims)
+    memory, lessons = _learn(view, claims, demand)
+    moved = [claim for key, claim in claims.items() if world.claims.get(key) != claim]
+    notes = [note for claim in moved for note in _notes_on(world.claims.get(claim.key), claim, now)] + lessons
+    live = [claim for claim in claims.values() if claim.live and claim.state is not ClaimState.PLANNED]
+    return Plan(
+        claims=tuple(moved),
+        actions=tuple(actions),
+        notes=tuple(notes),
+        outlooks=demand.outlooks,
+        memory=memory,
+        granted=_granted(world, claims),
+        orphans=strangers,
+        cost_per_hour=sum(claim.offer.price_per_hour or 0.0 for claim in live),
+        used=_used(claims),
+    )
+
+
+def _steps(claim: Claim, view: View) -> Claim:
+    claim = with_listing(claim, view)
+    for _ in range(_MOST_STEPS):
+        after = advance(claim, view)
+        if after.state is claim.state:
+            return after
+        claim = after
+    return claim
+
+
+def _buy_directly(view: View, claims: Mapping[str, Claim], buyer: Buyer) -> None:
+    """Buy for particular nodes: those that Slurm waits for, those that an operator wants on, those to keep warm."""
+    wishes = view.world.operator.wishes
+    for node, _ in unbacked(view, claims):
+        _buy_one(view, buyer, node.name, "Slurm has allocated it and waits")
+    for pool in view.settings.pools.values():
+        for node in list(buyer.vacant(pool)):
+            if wishes.get(node.name) is Wish.ON:
+                _buy_one(view, buyer, node.name, "operator: on")
+    for name, count in too_few(view, claims).items():
+        pool = view.settings.pools[name]
+        for node in list(buyer.vacant(pool))[:count]:
+            _buy_one(view, buyer, node.name, "kept warm")
+
+
+def _buy_one(view: View, buyer: Buyer, name: str, reason: str) -> None:
+    pool, node = view.pool_by_node[name], view.node(name)
+    if node is None:
+        return
+    for offer in sorted(pool.offers, key=lambda one: one.price_per_hour or 0.0):
+        if not buyer.why_not(pool, offer, 1):
+            buyer.buy(pool, offer, node, (), reason)
+            return
+
+
+def _learn(view: View, claims: Mapping[str, Claim], demand: Demand) -> tuple[Memory, list[Note]]:
+    """Return what this decision's own findings teach: boots that failed, nodes that work, jobs that were misread."""
+    memory = view.world.memory
+    pace, now = view.settings.pace, view.now
+    for claim in claims.values():
+        before = view.world.claims.get(claim.key)
+        if before is None or before.state is claim.state:
+            continue
+        if claim.failure and not before.failure:
+            memory = learn_failure(memory, claim.offer, claim.failure, claim.reason, now, pace)
+        elif claim.state is ClaimState.READY and before.state is ClaimState.JOINING:
+            memory = learn_success(memory, claim)
+    return _misread(view, claims, demand, memory)
+
+
+def _misread(view: View, claims: Mapping[str, Claim], demand: Demand, memory: Memory) -> tuple[Memory, list[Note]]:
+    """A node stood open and idle for long while the job it was bought for stayed pending: do not buy for that again.
+
+    If another job took the node, nobody misread anything: it was used.
+    """
+    snapshot = view.snapshot
+    if snapshot is None:
+        return memory, []
+    pending = {job.id: job for job in snapshot.jobs if job.pending}
+    misread = {job: one for job, one in memory.misread.items() if job in pending}
+    notes: list[Note] = []
+    for claim in claims.values():
+        node = view.node(claim.node)
+        if claim.state is not ClaimState.READY or claim.used_at or claim.opened_at is None:
+            continue
+        if node is None or not node.usable or view.now - claim.opened_at < view.settings.pace.misread_after:
+            continue
+        for name in claim.jobs:
+            job, outlook = pending.get(name), demand.outlooks.get(name)
+            if job is None or name in misread or outlook is None or outlook.verdict in (Verdict.WAITS, Verdict.NEVER):
+                continue
+            misread[name] = Misread(name, fingerprint(job), view.now, claim.node)
+            text = f"{claim.node} stood open and idle for it and it did not start: nothing more is bought for it"
+            notes.append(Note(view.now, "misread", f"job {name}", text, (claim.node,)))
+    return (memory if misread == memory.misread else replace(memory, misread=misread)), notes
+
+
+def _notes_on(before: Claim | None, claim: Claim, now: datetime) -> list[Note]:
+    """Return one note for each change of state that people would want to read about."""
+    if before is not None and before.state is claim.state:
+        return []
+    was = before.state if before is not None else "new"
+    about = (claim.key, *(f"job {job}" for job in claim.jobs), claim.offer.site)
+    text = f"{was} -> {claim.state}: {claim.reason or 'as planned'} [{claim.offer.key}]"
+    return [Note(now, "claim", claim.node, text, about)]
+
+
+def _granted(world: World, claims: Mapping[str, Claim]) -> tuple[str, ...]:
+    """Return the nodes whose wish is fulfilled: on once it serves, off and drain once no VM is left."""
+    live = {claim.node: claim for claim in claims.values() if claim.live}
+    done = []
+    for name, wish in world.operator.wishes.items():
+        claim = live.get(name)
+        if (wish is Wish.ON and claim is not None and claim.state is ClaimState.READY) or (
+            wish in (Wish.OFF, Wish.DRAIN) and claim is None
+        ):
+            done.append(name)
+    return tuple(done)
+
+
+def _used(claims: Mapping[str, Claim]) -> dict[str, Resources]:
+    return {site: used.resources for site, used in used_by_site(claims.values()).items()}

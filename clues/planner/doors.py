@@ -1,0 +1,117 @@
+"""Which nodes Slurm may use: what each node's flags are, against what its claim says they should be.
+
+Level-triggered: a command that was lost, or undone by a restart of slurmctld, is simply given again.  Nothing here
+looks at anything but the present flags and the present claim, so it does not matter how the node got where it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from clues.model import COMING, Action, Bind, Claim, ClaimState, Drain, Mode, Node, Open, Pool, PowerOff
+from clues.planner.room import pool_features
+from clues.planner.view import View
+
+OFF = "clues:off"
+STARTING = "clues:starting"
+STOPPING = "clues:stopping"
+
+
+class _Orders:
+    """Commands collected over all nodes, so that nodes alike share one."""
+
+    def __init__(self) -> None:
+        self.open: list[str] = []
+        self.drain: dict[str, list[str]] = defaultdict(list)
+        self.power_off: dict[tuple[str, bool], list[str]] = defaultdict(list)
+        self.bind: list[Bind] = []
+
+    def actions(self) -> list[Action]:
+        """Return them as actions: closing comes before opening."""
+        orders: list[Action] = [Drain(tuple(names), reason) for reason, names in self.drain.items()]
+        orders += [PowerOff(tuple(names), reason, lost) for (reason, lost), names in self.power_off.items()]
+        orders += self.bind
+        if self.open:
+            orders.append(Open(tuple(self.open)))
+        return orders
+
+
+def door_actions(view: View, claims: Mapping[str, Claim]) -> list[Action]:
+    """Return the Slurm commands that bring every pool node to where its claim wants it."""
+    if view.snapshot is None:
+        return []
+    by_node: dict[str, list[Claim]] = defaultdict(list)
+    for claim in claims.values():
+        if claim.live:
+            by_node[claim.node].append(claim)
+    orders = _Orders()
+    for name, pool in view.pool_by_node.items():
+        node = view.snapshot.nodes.get(name)
+        if node is None or not node.understood:
+            continue
+        mine = [claim for claim in by_node.get(name, ()) if not _is_second(claim, by_node[name])]
+        if not mine:
+            _unclaimed(node, pool, view, orders)
+        else:
+            _claimed(node, pool, mine[0], orders)
+    return orders.actions()
+
+
+def _is_second(claim: Claim, all_of_node: list[Claim]) -> bool:
+    """Whether another claim of the same node is the one that counts: an ending one never rules a living one."""
+    ending = {ClaimState.FAILED, ClaimState.STOPPING}
+    return claim.state in ending and any(one.state not in ending for one in all_of_node if one.key != claim.key)
+
+
+def _unclaimed(node: Node, pool: Pool, view: View, orders: _Orders) -> None:
+    """No VM stands behind it: closed, and powered down."""
+    if pool.mode is Mode.EAGER or node.kept_by_admin or node.turning_off:
+        return
+    if node.off or node.busy or "POWERING_UP" in node.flags:
+        if node.off and not node.busy and "DRAIN" not in node.flags:
+            orders.drain[OFF].append(node.name)
+        return
+    if any(site not in view.listings for site in pool.sites):
+        return  # it may be the node of a VM that we shall find again
+    if "DRAIN" not in node.flags and "DOWN" not in node.flags:
+        orders.drain[OFF].append(node.name)
+    else:
+        orders.power_off[OFF, False].append(node.name)
+
+
+def _claimed(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
+    if claim.state in COMING:
+        if not node.closed and not node.busy and "POWERING_UP" not in node.flags:
+            orders.drain[STARTING].append(node.name)
+        _bind(node, pool, claim, orders)
+    elif claim.state is ClaimState.READY:
+        _bind(node, pool, claim, orders)
+        if node.closed and node.registered and node.reason_is_ours:
+            orders.open.append(node.name)
+    elif claim.state is ClaimState.DRAINING:
+        if not node.closed and not node.kept_by_admin:
+            orders.drain[STOPPING].append(node.name)
+    elif claim.state is ClaimState.STOPPING and not node.turning_off:
+        _stopping(node, claim, orders)
+
+
+def _stopping(node: Node, claim: Claim, orders: _Orders) -> None:
+    if node.off:
+        if "DRAIN" not in node.flags and not node.busy:
+            orders.drain[node.reason if node.kept_by_admin else OFF].append(node.name)
+        return
+    vanished = claim.failure == "vanished"
+    if node.closed or vanished:
+        orders.power_off[OFF, vanished].append(node.name)
+    else:
+        orders.drain[STOPPING].append(node.name)
+
+
+def _bind(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
+    """The node's address, and its site as the active one among its features (both are lost on a reconfigure)."""
+    features = pool_features(pool, claim.offer.site)
+    declared = features & node.features if node.features else features
+    address = claim.address
+    if (address and node.address != address) or (node.features and node.active_features != declared):
+        orders.bind.append(Bind(node.name, address or node.address, declared))

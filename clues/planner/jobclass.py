@@ -1,0 +1,163 @@
+"""Jobs that want the same: what a class of jobs accepts, worked out once for all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from clues.model import ClusterSnapshot, Job, Node, Offer, Pool, Request, Reservation
+from clues.planner.bins import Bin, Likes
+from clues.planner.constraint import Alternatives, UnreadableConstraint, parse_constraint, satisfied
+from clues.planner.layout import Layout, lay_out
+from clues.planner.room import pool_features
+from clues.planner.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class ClassKey:
+    """Two jobs with the same key are served alike by the same nodes."""
+
+    request: Request
+    partitions: tuple[str, ...]
+    constraint: str
+    wanted_nodes: frozenset[str]
+    excluded_nodes: frozenset[str]
+    reservation: str
+    #: matters only while there are reservations that a long run would cross
+    time_limit: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to buy for a class: nodes of a pool at an offer, and how the job lies on them."""
+
+    pool: Pool
+    offer: Offer
+    layout: Layout
+    order: tuple[float, int, int, int]
+
+
+@dataclass
+class JobClass:
+    """What jobs of one class accept, and what was found out about them in this decision."""
+
+    key: ClassKey
+    alternatives: Alternatives
+    options: list[Option]
+    #: why no pool can ever hold it, by pool, when there are no options
+    misfits: Mapping[str, str]
+    crossed: frozenset[str]
+    default_memory: int
+    #: nothing in the room there is fits; true until new room is added
+    exhausted: bool = False
+    refusals: dict[str, str] = field(default_factory=dict)
+    _layouts: dict[int, Layout | None] = field(default_factory=dict)
+
+    @property
+    def spans(self) -> bool:
+        """Whether its nodes may lie at different sites: a pool that allows it says so."""
+        return any(option.pool.span for option in self.options)
+
+    def layout_on(self, room: Bin) -> Layout | None:
+        """Return how the job lies on nodes of this bin's size; None when the bin is not for this class."""
+        number = room.number
+        if number not in self._layouts:
+            self._layouts[number] = self._lay_out_on(room.likes)
+        return self._layouts[number]
+
+    def _lay_out_on(self, likes: Likes) -> Layout | None:
+        key = self.key
+        if key.partitions and likes.partitions.isdisjoint(key.partitions):
+            return None
+        if likes.reservations and not self._reserved_for_us(likes.reservations):
+            return None
+        if key.reservation and key.reservation not in likes.reservations:
+            return None
+        if not satisfied(self.alternatives, likes.features):
+            return None
+        layout = lay_out(key.request, likes.size, self.default_memory)
+        if layout is None or not layout.each.fits_in(likes.free):
+            return None
+        return None if key.request.exclusive and not likes.empty else layout
+
+    def accepts_name(self, name: str) -> bool:
+        """Whether the job's own lists of nodes allow this one."""
+        if name in self.key.excluded_nodes:
+            return False
+        wanted = self.key.wanted_nodes
+        return not wanted or name in wanted or len(wanted) < max(1, self.key.request.nodes_min)
+
+    def accepts_new(self, node: Node, reservations: frozenset[str]) -> bool:
+        """Whether a VM may be started at this node for the class."""
+        if self.key.partitions and node.partitions.isdisjoint(self.key.partitions):
+            return False
+        if self.key.reservation and self.key.reservation not in reservations:
+            return False
+        return self.accepts_name(node.name) and (not reservations or self._reserved_for_us(reservations))
+
+    def _reserved_for_us(self, reservations: frozenset[str]) -> bool:
+        return not (reservations & self.crossed) - {self.key.reservation}
+
+
+def class_key(job: Job, snapshot: ClusterSnapshot) -> ClassKey:
+    """Return what decides how *job* is served."""
+    partitions = job.partitions or ((snapshot.default_partition,) if snapshot.default_partition else ())
+    limit = job.time_limit if snapshot.reservations else None
+    return ClassKey(
+        job.request, partitions, job.constraint, job.wanted_nodes, job.excluded_nodes, job.reservation, limit
+    )
+
+
+def fingerprint(job: Job) -> str:
+    """Return a short text that changes when the job asks for something else."""
+    parts = (
+        job.request,
+        job.partitions,
+        job.constraint,
+        sorted(job.wanted_nodes),
+        sorted(job.excluded_nodes),
+        job.reservation,
+        job.licenses,
+        job.time_limit,
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def make_class(key: ClassKey, view: View, snapshot: ClusterSnapshot) -> JobClass:
+    """Work out which pools and offers can serve a class.
+
+    :raises UnreadableConstraint: when its constraint is not modelled.
+    """
+    alternatives = parse_constraint(key.constraint)
+    options: list[Option] = []
+    misfits: dict[str, str] = {}
+    default_memory = snapshot.default_memory_per_cpu_mib
+    for rank, pool in enumerate(view.settings.pools.values()):
+        if key.partitions and not set(pool.partitions) & set(key.partitions):
+            misfits[pool.name] = f"is in partition {','.join(pool.partitions)}"
+            continue
+        layout = lay_out(key.request, pool.shape, default_memory)
+        if layout is None:
+            misfits[pool.name] = f"has nodes of {pool.shape}"
+            continue
+        fitting = [offer for offer in pool.offers if satisfied(alternatives, pool_features(pool, offer.site))]
+        if not fitting:
+            misfits[pool.name] = f"cannot satisfy --constraint={key.constraint}"
+        for place, offer in enumerate(fitting):
+            cost = (offer.price_per_hour or 0.0) * layout.nodes
+            options.append(Option(pool, offer, layout, (cost, pool.shape.gpu_count, rank, place)))
+    options.sort(key=lambda option: option.order)
+    crossed = frozenset(one.name for one in snapshot.reservations if _crosses(one, key.time_limit, view.now))
+    return JobClass(key, alternatives, options, misfits, crossed, default_memory)
+
+
+def _crosses(reservation: Reservation, time_limit: timedelta | None, now: datetime) -> bool:
+    """Whether a run that starts now would still go on when the reservation begins (no limit: it would)."""
+    if reservation.end <= now:
+        return False
+    return time_limit is None or reservation.start < now + time_limit
+
+
+__all__ = ["ClassKey", "JobClass", "Option", "UnreadableConstraint", "class_key", "fingerprint", "make_class"]

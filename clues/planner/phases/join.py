@@ -1,0 +1,68 @@
+"""Joining: the worker has its secrets; its slurmd registers, and what it is gets checked before any job sees it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clues.model import Claim, ClaimState
+from clues.planner.checks import check_facts
+from clues.planner.moves import fail, move
+from clues.planner.view import View
+from clues.units import show_duration
+
+
+def step_joining(claim: Claim, view: View) -> Claim:
+    """Declare the worker ready once Slurm sees it and it is what was ordered; its gang decides when it opens."""
+    if lost := view.lost(claim):
+        return fail(claim, "provider", lost, view.now)
+    if view.snapshot is None:
+        return claim
+    pool, node = view.pool(claim), view.node(claim.node)
+    if pool is None or node is None:
+        return move(claim, ClaimState.DRAINING, "its node or pool is no longer configured", view.now)
+    if "INVALID_REG" in node.flags:
+        return fail(claim, "check", f"Slurm refuses it: {node.reason or 'invalid registration'}", view.now)
+    if not node.registered:
+        waited = view.now - claim.since
+        if waited > pool.join_deadline:
+            text = f"slurmd did not register within {show_duration(pool.join_deadline)} of its enrolment"
+            return fail(claim, "join", text, view.now)
+        return claim
+    if claim.facts is not None and (faults := check_facts(claim.facts, claim.shape, view.settings.pace)):
+        return fail(claim, "check", "not what was ordered: " + "; ".join(faults), view.now)
+    if claim.ready_at is None:
+        claim = replace(claim, ready_at=view.now)
+    return _open_with_gang(claim, view)
+
+
+def _open_with_gang(claim: Claim, view: View) -> Claim:
+    """Move to ready alone, or with all mates at once, or give up on mates that do not come."""
+    if not claim.gang or not _gang_pending(claim, view):
+        return move(claim, ClaimState.READY, "slurmd registered, checks passed", view.now)
+    mates = [one for one in view.world.claims.values() if one.gang == claim.gang]
+    size = max(one.gang_size for one in mates)
+    there = sum(1 for one in mates if one.key == claim.key or _waits_ready(one, view))
+    if there >= size:
+        return move(claim, ClaimState.READY, f"all {size} nodes of job {claim.gang} are ready", view.now)
+    pool = view.pool(claim)
+    ready_at = claim.ready_at or view.now
+    if pool is not None and view.now - ready_at > pool.boot_deadline + pool.join_deadline:
+        text = f"the other nodes of job {claim.gang} did not come"
+        return move(claim, ClaimState.DRAINING, text, view.now)
+    return replace(claim, reason=f"ready; {there} of {size} nodes of job {claim.gang}")
+
+
+def _waits_ready(claim: Claim, view: View) -> bool:
+    """Whether a mate could be opened now: judged from this same snapshot, so that all mates agree in one tick."""
+    if claim.state is ClaimState.READY:
+        return True
+    if claim.state is not ClaimState.JOINING:
+        return False
+    node = view.node(claim.node)
+    sound = claim.facts is None or not check_facts(claim.facts, claim.shape, view.settings.pace)
+    return node is not None and node.registered and sound and not view.lost(claim)
+
+
+def _gang_pending(claim: Claim, view: View) -> bool:
+    snapshot = view.snapshot
+    return snapshot is not None and any(job.id == claim.gang and job.pending for job in snapshot.jobs)

@@ -1,0 +1,94 @@
+"""Which pending jobs want nodes: Slurm's reasons as one table.
+
+Slurm's own source lists about a hundred reasons (``slurm.h``, ``enum job_state_reason``).  What matters here is only
+what a new node would change.  A reason that is not in the table buys nothing and is told, because money spent on a
+misunderstanding is worse than a question.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Need(StrEnum):
+    """What a new node would do for a job that is pending for some reason."""
+
+    NODES = "nodes"  # it waits for resources: a node helps
+    WAITS = "waits"  # it waits for something else that passes by itself
+    NEVER = "never"  # a person has to change something first
+    UNKNOWN = "unknown"  # we do not know this reason
+
+
+#: By the reason's first word, as ``squeue %r`` and the JSON ``state_reason`` give it.
+REASONS: dict[str, Need] = {
+    **dict.fromkeys(("None", "Resources", "Priority", "ReqNodeNotAvail", "NodeDown", "Nodes"), Need.NODES),
+    **dict.fromkeys(
+        (
+            "BeginTime",
+            "Dependency",
+            "Reservation",
+            "ReservationDeleted",
+            "Licenses",
+            "JobArrayTaskLimit",
+            "Prolog",
+            "SchedDefer",
+            "Cleaning",
+            "BurstBufferOperation",
+            "BurstBufferResources",
+            "BurstBufferStageIn",
+            "FrontEndDown",
+            "SystemFailure",
+            "FedJobLock",
+            "Reserved",
+        ),
+        Need.WAITS,
+    ),
+    **dict.fromkeys(
+        (
+            "JobHeldUser",
+            "JobHeldAdmin",
+            "JobHoldMaxRequeue",
+            "JobLaunchFailure",
+            "DependencyNeverSatisfied",
+            "PartitionDown",
+            "PartitionInactive",
+            "PartitionNodeLimit",
+            "PartitionTimeLimit",
+            "PartitionConfig",
+            "AccountNotAllowed",
+            "AccountingPolicy",
+            "BadConstraints",
+            "DeadLine",
+            "InactiveLimit",
+            "TimeLimit",
+            "NonZeroExitCode",
+            "OutOfMemory",
+        ),
+        Need.NEVER,
+    ),
+}
+
+#: Families of reasons: limits of associations, QOSs and accounts are lifted by time or by people, never by nodes.
+PREFIXES: tuple[tuple[str, Need], ...] = (
+    ("Assoc", Need.NEVER),
+    ("QOS", Need.NEVER),
+    ("Invalid", Need.NEVER),
+    ("BurstBuffer", Need.WAITS),
+    ("Max", Need.NEVER),
+)
+
+
+def need_of(reason: str) -> Need:
+    """Return what a job with this pending reason needs.
+
+    The reason may carry more text (``ReqNodeNotAvail, UnavailableNodes:cpu-[1-3]``, or the sentence "Nodes required for
+    job are DOWN, DRAINED or reserved for jobs in higher priority partitions").
+    """
+    word = reason.replace("(", " ").replace(",", " ").split()
+    first = word[0] if word else "None"
+    if first in REASONS:
+        return REASONS[first]
+    for prefix, need in PREFIXES:
+        if first.startswith(prefix):
+            return need
+    return Need.UNKNOWN

@@ -1,0 +1,66 @@
+"""What room the cluster has, or will have when the VMs that were asked for have come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from clues.model import Claim, ClaimState, ClusterSnapshot, Node, Pool
+from clues.planner.bins import Bins, Likes, Origin
+from clues.planner.view import View
+
+
+def reservations_by_node(snapshot: ClusterSnapshot) -> dict[str, frozenset[str]]:
+    """Return the names of the reservations on each node that has any."""
+    found: dict[str, set[str]] = {}
+    for reservation in snapshot.reservations:
+        for name in reservation.nodes:
+            found.setdefault(name, set()).add(reservation.name)
+    return {name: frozenset(names) for name, names in found.items()}
+
+
+def pool_features(pool: Pool, site: str) -> frozenset[str]:
+    """Return the features of a node of *pool* once it is bound to *site*."""
+    return pool.features | {pool.name, site}
+
+
+def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, frozenset[str]]) -> Bins:
+    """Return all room: open nodes (ours and the on-premises ones), those that are starting, those that could stay."""
+    bins = Bins()
+    snapshot = view.snapshot
+    if snapshot is None:
+        return bins
+    by_node = serving_by_node(claims.values())
+    for name, node in snapshot.nodes.items():
+        claim = by_node.get(name)
+        pool = view.pool_by_node.get(name)
+        likes = _likes(node, claim, pool, reserved.get(name, frozenset()))
+        if likes is not None:
+            bins.add(likes, name)
+    return bins
+
+
+def serving_by_node(claims: Iterable[Claim]) -> dict[str, Claim]:
+    """Return the claims that serve or can be called back, by node."""
+    return {claim.node: claim for claim in claims if claim.serving or claim.state is ClaimState.DRAINING}
+
+
+def _likes(node: Node, claim: Claim | None, pool: Pool | None, reservations: frozenset[str]) -> Likes | None:
+    if not node.understood:
+        return None
+    if node.usable:
+        features = node.active_features or node.features
+        site = claim.offer.site if claim is not None else ""
+        return Likes(node.capacity, node.free, features, node.partitions, site, Origin.OPEN, reservations)
+    if claim is None or pool is None or node.kept_by_admin:
+        return None
+    features = pool_features(pool, claim.offer.site)
+    if claim.state is ClaimState.DRAINING:
+        if claim.by_operator or not node.registered or node.busy:
+            return None
+        origin = Origin.LEAVING
+    elif claim.state is ClaimState.READY and (not node.registered or node.off):
+        return None  # it should serve and does not: nothing to count on
+    else:
+        origin = Origin.STARTING
+    free = node.free if node.busy else pool.shape
+    return Likes(pool.shape, free, features, node.partitions, claim.offer.site, origin, reservations)
