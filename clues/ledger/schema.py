@@ -1,0 +1,41 @@
+"""The tables, as steps: each migration brings a ledger from one version to the next, in one transaction.
+
+A released step is never changed; a new one is added.  Version ``n`` is SQLite's ``user_version`` after step ``n``.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        # the claim itself is one JSON document; what is searched for stands beside it
+        """CREATE TABLE claims (
+            key TEXT PRIMARY KEY,
+            node TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            document TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX claims_by_state ON claims (state)",
+        "CREATE INDEX claims_by_node ON claims (node, generation)",
+        """CREATE TABLE notes (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX notes_by_subject ON notes (subject, id)",
+        "CREATE TABLE note_about (note INTEGER NOT NULL, name TEXT NOT NULL) STRICT",
+        "CREATE INDEX note_about_by_name ON note_about (name, note)",
+        # what is kept whole: the memory, the operator's orders
+        "CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT",
+        # a ticket is bound to the nonce of the first VM that redeemed it; only the nonce's hash is kept
+        "CREATE TABLE enrolments (key TEXT PRIMARY KEY, nonce TEXT NOT NULL, at TEXT NOT NULL) STRICT",
+        """CREATE TABLE spend (
+            day TEXT NOT NULL, pool TEXT NOT NULL, site TEXT NOT NULL, amount REAL NOT NULL,
+            PRIMARY KEY (day, pool, site)
+        ) STRICT""",
+    ),
+)
+
+VERSION = len(MIGRATIONS)

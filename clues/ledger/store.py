@@ -1,0 +1,275 @@
+"""SQLite behind the ledger: write-ahead log, every commit on the disk before it returns, moves checked by the table.
+
+One thread writes.  Other threads read notes through a connection of their own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from clues.errors import LedgerError
+from clues.ledger.schema import MIGRATIONS, VERSION
+from clues.lifecycle import may_move
+from clues.model import Claim, ClaimState, LoggedNote, Memory, Note, Operator
+
+_CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
+_MEMORY: TypeAdapter[Memory] = TypeAdapter(Memory)
+_OPERATOR: TypeAdapter[Operator] = TypeAdapter(Operator)
+
+_NOTES = (
+    "SELECT id, at, kind, subject, text FROM notes WHERE id > :after AND (:about = '' OR subject = :about "
+    "OR id IN (SELECT note FROM note_about WHERE name = :about)) "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All that one step changes, written in one transaction or not at all. None leaves a document as it is."""
+
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[Note, ...] = ()
+    memory: Memory | None = None
+    operator: Operator | None = None
+    #: a redeemed ticket: launch key, the hash of the nonce that it is bound to, and when
+    enrolment: tuple[str, str, datetime] | None = None
+    #: what was spent since the last commit: (day, pool, site) to an amount in the cluster's currency
+    spend: Mapping[tuple[str, str, str], float] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        documents = (self.memory, self.operator, self.enrolment)
+        return not (self.claims or self.notes or self.spend) and all(one is None for one in documents)
+
+
+class Ledger:
+    """The open ledger. All methods raise :class:`LedgerError`, in words for a sysadmin, when the disk does not obey."""
+
+    def __init__(self, path: Path | None, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._db = connection
+        self._states: dict[str, ClaimState] = {}
+        self._readers = threading.local()
+        for key, state in self._rows("SELECT key, state FROM claims WHERE state != ?", (ClaimState.GONE,)):
+            self._states[key] = ClaimState(state)
+
+    # --- writing: the owner's thread only ---
+
+    def commit(self, change: Commit) -> None:
+        """Write *change* durably.
+
+        :raises LedgerError: nothing of it was written; the caller must not carry out what it stood for.
+        :raises ValueError: a claim moves in a way that the lifecycle table does not know.
+        """
+        if change.empty:
+            return
+        for claim in change.claims:
+            self._check_move(claim)
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT INTO claims VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET state = excluded.state, document = excluded.document",
+                [(one.key, one.node, one.generation, one.state, _text(_CLAIM, one)) for one in change.claims],
+            )
+            for note in change.notes:
+                _write_note(db, note)
+            for name, adapter, value in (("memory", _MEMORY, change.memory), ("operator", _OPERATOR, change.operator)):
+                if value is not None:
+                    db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?)", (name, _text(adapter, value)))
+            if change.enrolment is not None:
+                db.execute(
+                    "INSERT OR IGNORE INTO enrolments VALUES (?, ?, ?)",
+                    (*change.enrolment[:2], _stamp(change.enrolment[2])),
+                )
+            db.executemany(
+                "INSERT INTO spend VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (day, pool, site) DO UPDATE SET amount = amount + excluded.amount",
+                [(*key, amount) for key, amount in (change.spend or {}).items()],
+            )
+        for claim in change.claims:
+            self._states[claim.key] = claim.state
+
+    def forget_notes(self, before: datetime) -> int:
+        """Drop notes older than *before*; return how many. Claims are kept."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM note_about WHERE note IN (SELECT id FROM notes WHERE at < ?)", (_stamp(before),))
+            return db.execute("DELETE FROM notes WHERE at < ?", (_stamp(before),)).rowcount
+
+    # --- reading ---
+
+    def live_claims(self) -> dict[str, Claim]:
+        """Return all claims that may have a VM, by launch key."""
+        rows = self._rows("SELECT document FROM claims WHERE state != ?", (ClaimState.GONE,))
+        return {claim.key: claim for (text,) in rows for claim in (_CLAIM.validate_json(text),)}
+
+    def claim(self, key: str) -> Claim | None:
+        """Return one claim, ended or not."""
+        for (text,) in self._rows("SELECT document FROM claims WHERE key = ?", (key,)):
+            return _CLAIM.validate_json(text)
+        return None
+
+    def claims_of(self, node: str, limit: int = 20) -> list[Claim]:
+        """Return the latest claims of a node, newest first."""
+        sql = "SELECT document FROM claims WHERE node = ? ORDER BY generation DESC LIMIT ?"
+        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (node, limit))]
+
+    def ended_since(self, since: datetime) -> list[Claim]:
+        """Return claims that ended after *since*: their addresses rest."""
+        sql = "SELECT document FROM claims WHERE state = ? AND document ->> 'ended_at' > ?"
+        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (ClaimState.GONE, since.isoformat()))]
+
+    def all_claims(self) -> Iterator[Claim]:
+        """Go through every claim there ever was, oldest first."""
+        for (text,) in self._rows("SELECT document FROM claims ORDER BY rowid", ()):
+            yield _CLAIM.validate_json(text)
+
+    def generations(self) -> dict[str, int]:
+        """Return the highest generation used for each node."""
+        return dict(self._rows("SELECT node, max(generation) FROM claims GROUP BY node", ()))
+
+    def memory(self) -> Memory:
+        """Return what was learnt so far."""
+        text = self._document("memory")
+        return Memory() if text is None else _MEMORY.validate_json(text)
+
+    def operator(self) -> Operator:
+        """Return the standing orders."""
+        text = self._document("operator")
+        return Operator() if text is None else _OPERATOR.validate_json(text)
+
+    def nonce_of(self, key: str) -> str | None:
+        """Return the hash of the nonce that a claim's ticket is bound to; None while it was not redeemed."""
+        for (nonce,) in self._rows("SELECT nonce FROM enrolments WHERE key = ?", (key,)):
+            return str(nonce)
+        return None
+
+    def spent(self, day: str) -> float:
+        """Return what was spent on a day (``2026-11-22``), in the cluster's currency."""
+        for (amount,) in self._rows("SELECT total(amount) FROM spend WHERE day = ?", (day,)):
+            return float(amount)
+        return 0.0
+
+    def notes(self, *, after: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
+        """Return notes with an id above *after*, oldest first; with *after* 0 the newest *limit*. Any thread."""
+        sql = _NOTES + ("ORDER BY id LIMIT :limit" if after else "ORDER BY id DESC LIMIT :limit")
+        values = {"after": after, "about": about, "limit": limit}
+        found = [
+            LoggedNote(number, datetime.fromisoformat(at), kind, subject, text)
+            for number, at, kind, subject, text in self._rows(sql, values, self._reader())
+        ]
+        return found if after else found[::-1]
+
+    def close(self) -> None:
+        """Close it; the log is folded in."""
+        self._db.close()
+
+    # --- inside ---
+
+    def _check_move(self, claim: Claim) -> None:
+        before = self._states.get(claim.key)
+        if before is None and (old := self.claim(claim.key)) is not None:
+            before = old.state
+        if before is not None and not may_move(before, claim.state):
+            raise ValueError(f"claim {claim.key} may not go from {before} to {claim.state}")
+
+    def _document(self, name: str) -> str | None:
+        for (text,) in self._rows("SELECT document FROM documents WHERE name = ?", (name,)):
+            return str(text)
+        return None
+
+    def _rows(
+        self, sql: str, values: Sequence[object] | Mapping[str, object], connection: sqlite3.Connection | None = None
+    ) -> list[tuple[Any, ...]]:
+        try:
+            return (connection or self._db).execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._path}: the ledger cannot be read: {error}") from error
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._path is None:
+            return self._db
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5)
+            self._readers.connection = connection
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield self._db
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise LedgerError(
+                f"{self._path}: cannot be written ({error}); nothing is started or stopped until it can: "
+                "see to the space and the rights of that folder"
+            ) from error
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+
+def open_ledger(path: Path | None) -> Ledger:
+    """Open (or make) the ledger at *path*, brought to the present schema; None makes one in memory.
+
+    Before a migration of an existing ledger a copy is kept beside it (``ledger.db.v1``).
+
+    :raises LedgerError: it is damaged, not writable, or of a newer version of this software.
+    """
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            if not path.exists():
+                path.touch(mode=0o600)
+        connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=5, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _migrate(connection, path)
+        return Ledger(path, connection)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"{path}: the ledger cannot be opened: {error}") from error
+
+
+def _migrate(connection: sqlite3.Connection, path: Path | None) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise LedgerError(
+            f"{path}: written by a newer clues (schema {version}, this one knows {VERSION}): upgrade clues"
+        )
+    if 0 < version < VERSION and path is not None:
+        with sqlite3.connect(path.with_name(f"{path.name}.v{version}")) as copy:
+            connection.backup(copy)
+    for number in range(version, VERSION):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in MIGRATIONS[number]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number + 1}")
+        connection.execute("COMMIT")
+
+
+def _write_note(db: sqlite3.Connection, note: Note) -> None:
+    row = (_stamp(note.at), note.kind, note.subject, note.text)
+    number = db.execute("INSERT INTO notes (at, kind, subject, text) VALUES (?, ?, ?, ?)", row).lastrowid
+    db.executemany("INSERT INTO note_about VALUES (?, ?)", [(number, name) for name in note.about])
+
+
+def _text(adapter: TypeAdapter[Any], value: object) -> str:
+    return adapter.dump_json(value).decode()
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
