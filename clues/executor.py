@@ -1,0 +1,120 @@
+"""Carries out what was decided and committed: each action becomes one call on a lane, each answer one event.
+
+It keeps no memory but which calls are under way, so that a tick does not send them twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from clues.errors import CloudError, NotFound, OutcomeUnknown
+from clues.model import (
+    Action,
+    Bind,
+    Claim,
+    Drain,
+    Launch,
+    LaunchOutcome,
+    LaunchRequest,
+    Open,
+    Pin,
+    PowerOff,
+    Terminate,
+)
+from clues.ports import Connector, Lrms, Workers
+
+
+class Answers(Protocol):
+    """Who takes the answers, on the owner's thread."""
+
+    def launched(self, outcome: LaunchOutcome) -> None: ...
+
+    def terminated(self, key: str, error: CloudError | None) -> None: ...
+
+    def ordered(self, action: Action, error: BaseException | None) -> None: ...
+
+
+class Executor:
+    """Turns actions into calls."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        lrms: Lrms,
+        connectors: Mapping[str, Connector],
+        request: Callable[[Claim], LaunchRequest],
+        answers: Answers,
+    ) -> None:
+        self._workers, self._lrms, self._request, self._answers = workers, lrms, request, answers
+        self.connectors = connectors
+        self._in_flight: set[str] = set()
+
+    def use(self, lrms: Lrms, connectors: Mapping[str, Connector]) -> None:
+        """Act through other adapters from now on; calls under way end where they began."""
+        self._lrms, self.connectors = lrms, connectors
+
+    @property
+    def in_flight(self) -> frozenset[str]:
+        """Launch keys with a provider's call under way."""
+        return frozenset(self._in_flight)
+
+    def carry_out(self, actions: Sequence[Action], claims: Mapping[str, Claim]) -> None:
+        """Send off all *actions*; the answers come later."""
+        for action in actions:
+            match action:
+                case Launch(key):
+                    self._launch(claims[key])
+                case Terminate(key, site, instance_id):
+                    self._terminate(key, site, instance_id)
+                case _:
+                    self._order(action)
+
+    def _launch(self, claim: Claim) -> None:
+        key, connector = claim.key, self.connectors[claim.offer.site]
+
+        def call() -> LaunchOutcome:
+            return connector.launch([self._request(claim)])[0]
+
+        def done(outcome: LaunchOutcome | None, error: BaseException | None) -> None:
+            self._in_flight.discard(key)
+            self._answers.launched(outcome or LaunchOutcome(key, error=_as_cloud_error(error)))
+
+        self._in_flight.add(key)
+        self._workers.submit(claim.offer.site, call, done)
+
+    def _terminate(self, key: str, site: str, instance_id: str) -> None:
+        connector = self.connectors[site]
+
+        def done(_: object, error: BaseException | None) -> None:
+            self._in_flight.discard(key)
+            failed = None if error is None or isinstance(error, NotFound) else _as_cloud_error(error)
+            self._answers.terminated(key, failed)
+
+        self._in_flight.add(key)
+        self._workers.submit(site, lambda: connector.terminate(instance_id), done)
+
+    def _order(self, action: Action) -> None:
+        lrms = self._lrms
+
+        def call() -> None:
+            match action:
+                case Open(nodes):
+                    lrms.open(nodes)
+                case Drain(nodes, reason):
+                    lrms.drain(nodes, reason)
+                case PowerOff(nodes, reason, vanished):
+                    lrms.power_off(nodes, reason, vanished=vanished)
+                case Bind(node, address, features):
+                    lrms.bind(node, address, sorted(features))
+                case Pin(job, site, original):
+                    lrms.pin(job, site, original)
+
+        self._workers.submit("lrms", call, lambda _, error: self._answers.ordered(action, error))
+
+
+def _as_cloud_error(error: BaseException | None) -> CloudError:
+    """An error that a connector should have classified and did not may have come after the effect."""
+    if isinstance(error, CloudError):
+        return error
+    return OutcomeUnknown(f"the connector failed in a way that it did not foresee: {type(error).__name__}: {error}")

@@ -1,0 +1,133 @@
+"""The rhythm: when Slurm and the sites are looked at, and what was seen last.
+
+A tick follows every look at Slurm.  Commands to Slurm go out on the same ordered lane as the looks, so the next look
+shows what the last tick did, and nothing is ordered twice out of impatience.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from clues.errors import CloudError, LrmsError
+from clues.model import ClusterSnapshot, Listing, Observed, Pace
+from clues.ports import Clock, Connector, Lrms, Workers
+
+log = logging.getLogger(__name__)
+
+#: Two looks at Slurm are at least so far apart, whatever hurries them.
+BREATH = timedelta(milliseconds=200)
+
+#: The owner's loop wakes at least so often, and never more often.
+_LONGEST_WAIT, _SHORTEST_WAIT = timedelta(seconds=1), timedelta(milliseconds=20)
+
+
+class Observer:
+    """Sends off looks when they are due and keeps what they brought, with its age."""
+
+    def __init__(self, lrms: Lrms, workers: Workers, clock: Clock, pace: Pace) -> None:
+        self._lrms, self._workers, self._clock, self._pace = lrms, workers, clock, pace
+        #: called on the owner's thread after every look at Slurm, good or failed
+        self.looked: Callable[[], None] = lambda: None
+        self.connectors: Mapping[str, Connector] = {}
+        self.snapshot: Observed[ClusterSnapshot] = Observed()
+        self.listings: dict[str, Observed[Listing]] = {}
+        now = clock.now()
+        self._counters: Mapping[str, int] = {}
+        self._asking = False
+        self._listing: set[str] = set()
+        self._next_look = self._next_poke = now
+        self._next_listing: dict[str, datetime] = {}
+        self._last_look = now - BREATH
+        self._busy_sites: frozenset[str] = frozenset()
+
+    def use(self, lrms: Lrms, pace: Pace) -> None:
+        """Look through another adapter, in another rhythm, from now on."""
+        self._lrms, self._pace = lrms, pace
+
+    def lrms_in_use(self) -> Lrms:
+        """Return the adapter that is looked through now."""
+        return self._lrms
+
+    def pump(self) -> timedelta:
+        """Send off every look that is due; return how long to wait at most before the next call."""
+        now = self._clock.now()
+        if not self._asking:
+            if now >= self._next_look:
+                self._look()
+            elif now >= self._next_poke:
+                self._poke(now)
+        for site, connector in self.connectors.items():
+            if site not in self._listing and now >= self._next_listing.get(site, now):
+                self._list(site, connector)
+        due = [self._next_poke, self._next_look, *(self._next_listing.get(site, now) for site in self.connectors)]
+        return min(max(min(due) - now, _SHORTEST_WAIT), _LONGEST_WAIT)
+
+    def hurry(self) -> None:
+        """Have the next look (and so the next tick) as soon as possible; losing this loses nothing but time."""
+        self._next_look = min(self._next_look, self._last_look + BREATH)
+
+    def hurry_listing(self, site: str) -> None:
+        """Have the next listing of a site at once."""
+        self._next_listing[site] = self._clock.now()
+
+    def expect(self, sites: frozenset[str]) -> None:
+        """Look more often while something is on its way in or out at these sites."""
+        self._busy_sites = sites
+        if sites:
+            self._next_look = min(self._next_look, self._last_look + self._pace.look_busy)
+
+    def _look(self) -> None:
+        self._asking = True
+        began = self._last_look = self._clock.now()
+        # whatever happens while we look was not seen by this look
+        self._next_look = began + (self._pace.look_busy if self._busy_sites else self._pace.look)
+
+        def done(snapshot: ClusterSnapshot | None, error: BaseException | None) -> None:
+            self._asking = False
+            if snapshot is not None:
+                self.snapshot = Observed(snapshot, began)
+            else:
+                _tell_unforeseen(error, LrmsError)
+                self.snapshot = replace(self.snapshot, error=str(error))
+            self.looked()
+
+        self._workers.submit("lrms", self._lrms.snapshot, done)
+
+    def _poke(self, now: datetime) -> None:
+        self._asking = True
+        self._next_poke = now + self._pace.poke
+
+        def done(counters: Mapping[str, int] | None, error: BaseException | None) -> None:
+            self._asking = False
+            if counters is None:
+                _tell_unforeseen(error, LrmsError)
+            elif counters != self._counters:
+                self._counters = counters
+                self.hurry()
+
+        self._workers.submit("lrms", self._lrms.counters, done)
+
+    def _list(self, site: str, connector: Connector) -> None:
+        self._listing.add(site)
+        began = self._clock.now()
+        self._next_listing[site] = began + (self._pace.listing_busy if site in self._busy_sites else self._pace.listing)
+
+        def done(listing: Listing | None, error: BaseException | None) -> None:
+            self._listing.discard(site)
+            if listing is not None:
+                # as old as its beginning: what was made meanwhile may be missing from it
+                self.listings[site] = Observed(replace(listing, taken_at=began), began)
+            else:
+                _tell_unforeseen(error, CloudError)
+                self.listings[site] = replace(self.listings.get(site, Observed()), error=str(error))
+            self.hurry()
+
+        self._workers.submit(site, connector.list_instances, done)
+
+
+def _tell_unforeseen(error: BaseException | None, foreseen: type[Exception]) -> None:
+    if not isinstance(error, foreseen):
+        log.error("a look failed in a way that was not foreseen", exc_info=error)
