@@ -1,0 +1,286 @@
+"""The kinds of values that keys have: read from the text of the file, described in words for the reference.
+
+Each kind is a type that pydantic checks with a function from here; the function's :class:`ValueError` is the text that
+the sysadmin reads (and always a ValueError, since that is what pydantic gathers: hence no TypeError).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticUndefined
+
+from clues import units
+from clues.config.mistakes import show
+from clues.hostlist import expand
+from clues.model import ANY_GPU, Gpu, Market, make_gpus
+from clues.naming import what_is_wrong_with_node, what_is_wrong_with_word
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the reference calls a kind of value."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host and a TCP port; port 0 is whichever is free (or, as an address for others, the one that was taken)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
+
+
+T = TypeVar("T")
+
+#: Longer durations are mistakes, and added to a date they would leave the calendar.
+_LONGEST = timedelta(days=3650)
+
+
+def _text(value: object, example: str) -> str:
+    """Return *value* if it is a text short enough to be an amount."""
+    if isinstance(value, str) and value.strip() and len(value) <= 40:
+        return value
+    raise ValueError(f"found {show(value)}: write a number and its unit, such as '{example}'")
+
+
+def _memory(value: object) -> int:
+    mib = _bounded(units.parse_memory, _text(value, "30GiB"))
+    if not 1 <= mib <= 1 << 40:
+        raise ValueError(f"{value!r} is no memory that a machine has")
+    return mib
+
+
+def _duration(value: object) -> timedelta:
+    duration = value if isinstance(value, timedelta) else _bounded(units.parse_duration, _text(value, "10min"))
+    if duration > _LONGEST:
+        raise ValueError(f"{show(value)} is too much: at most {_LONGEST.days}d")
+    return duration
+
+
+def _some_time(value: object) -> timedelta:
+    duration = _duration(value)
+    if not duration:
+        raise ValueError("has to be longer than nothing")
+    return duration
+
+
+def _money(value: object) -> units.Money:
+    if isinstance(value, units.Money):
+        return value
+    money = _bounded(units.parse_money, _text(value, "25 EUR"))
+    if not math.isfinite(money.amount):
+        raise ValueError(f"{value!r} is too much")
+    return money
+
+
+def _bounded(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except OverflowError:
+        raise ValueError(f"{text!r} is too much") from None
+
+
+def _whole(least: int, most: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"found {show(value)}: write a whole number, without quotes")  # noqa: TRY004
+        if value < least:
+            raise ValueError(f"{value} is too small: it has to be at least {least}")
+        if value > most:
+            raise ValueError(f"{value} is too large: it can be at most {most}")
+        return value
+
+    return check
+
+
+def _positive(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"found {show(value)}: write a number, without quotes")  # noqa: TRY004
+    if not 0 < value <= 10**9:
+        raise ValueError(f"{value} has to be more than 0, and at most {10**9}")
+    return float(value)
+
+
+def _share(value: object) -> float:
+    share = _positive(value)
+    if share > 1:
+        raise ValueError(f"{value} is more than 1, which is all of it")
+    return share
+
+
+def _gpus(value: object) -> tuple[Gpu, ...]:
+    """Read ``1``, ``"a10:1"`` or ``"a10:1,t4:2"``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return make_gpus([Gpu(ANY_GPU, _whole(0, 1024)(value))])
+    how = 'write a count, or types with their counts, such as "a10:1" or "a10:1,t4:2"'
+    if not isinstance(value, str) or len(value) > 200:
+        raise ValueError(f"found {show(value)}: {how}")
+    gpus: list[Gpu] = []
+    for item in value.split(","):
+        match = re.fullmatch(r"\s*(?:([A-Za-z][A-Za-z0-9_.-]{0,63})\s*:\s*)?([0-9]{1,4})\s*", item)
+        if match is None or (match[1] is None and "," in value):
+            raise ValueError(f"{show(value)} does not tell GPUs: {how}")
+        kind = match[1] or ANY_GPU
+        if any(gpu.type == kind for gpu in gpus):
+            raise ValueError(f"{show(value)} names the type {kind} twice")
+        gpus.append(Gpu(kind, _whole(0, 1024)(int(match[2]))))
+    return make_gpus(gpus)
+
+
+def _nodes(value: object) -> tuple[str, ...]:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"found {show(value)}: write a hostlist, such as cpu-[001-100]")
+    names = expand(value)
+    lower: set[str] = set()
+    for name in names:
+        if wrong := what_is_wrong_with_node(name):
+            raise ValueError(f"{show(name)} cannot be a node: {wrong}")
+        if name.lower() in lower:
+            raise ValueError(f"names {name} twice (capital and small letters count as the same)")
+        lower.add(name.lower())
+    return tuple(names)
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"found {show(value)} where a name is expected: put it in quotes")  # noqa: TRY004
+    if wrong := what_is_wrong_with_word(value):
+        raise ValueError(f"{show(value)} cannot be a name: {wrong}")
+    return value
+
+
+def _line(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"found {show(value)} where a text is expected: put it in quotes")  # noqa: TRY004
+    if not value.isprintable() or len(value) > 255 or value != value.strip():
+        raise ValueError(f"{show(value)} has to be one line of at most 255 signs, with no blanks at its ends")
+    return value
+
+
+def _name(value: object) -> str:
+    if not _line(value):
+        raise ValueError("is empty")
+    return str(value)
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"found {show(value)}: write true or false")  # noqa: TRY004
+    return value
+
+
+def _currency(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
+        raise ValueError(f"{show(value)} is not a currency: write its three letters, such as EUR")
+    return value
+
+
+def _path(value: object) -> Path:
+    path = value if isinstance(value, Path) else Path(_name(value))
+    if not path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{show(str(path))} is not an absolute path")
+    return path
+
+
+def _socket(value: object) -> Path:
+    path = _path(value)
+    if len(bytes(path)) > 107:  # sun_path of Linux, less its final zero
+        raise ValueError(f"{show(str(path))} is too long for a socket: at most 107 bytes")
+    return path
+
+
+def _network(value: object) -> str:
+    """Read a private range in CIDR form."""
+    text = _name(value)
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{show(text)} is not a network: write it as 10.77.0.0/16, with its first address") from None
+    return str(network)
+
+
+def _endpoint(*, port_needed: bool) -> Callable[[object], Endpoint]:
+    how = "write host:port, such as 10.77.0.1:8443"
+
+    def check(value: object) -> Endpoint:
+        if isinstance(value, Endpoint):
+            return value
+        text = _name(value)
+        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/@\s]+))(?::([0-9]{1,5}))?", text)
+        if match is None or (port_needed and match[3] is None) or int(match[3] or 0) > 65535:
+            raise ValueError(f"{show(text)} is not an address: {how}")
+        if match[1]:
+            try:
+                ipaddress.IPv6Address(match[1])
+            except ValueError:
+                raise ValueError(f"{show(text)} is not an address: {how}") from None
+        else:
+            _host(match[2])
+        return Endpoint(match[1] or match[2], int(match[3] or 0))
+
+    return check
+
+
+def _host(value: object) -> str:
+    text = _name(value)
+    label = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    if not re.fullmatch(rf"{label}(?:\.{label})*\.?", text):
+        raise ValueError(f"{show(text)} is not the name or address of a host")
+    if re.fullmatch(r"[0-9.]+", text):
+        try:
+            ipaddress.IPv4Address(text)
+        except ValueError:
+            raise ValueError(f"{show(text)} is not an IPv4 address") from None
+    return text
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list) and not value:
+        raise ValueError("is an empty list")
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Memory = Annotated[int, BeforeValidator(_memory), Words("memory: `30GiB`, `512MiB`, `32GB`")]
+Duration = Annotated[timedelta, BeforeValidator(_duration), Words("duration: `90s`, `10min`, `2h`")]
+SomeTime = Annotated[timedelta, BeforeValidator(_some_time), Words("duration above 0: `90s`, `10min`, `2h`")]
+Money = Annotated[units.Money, BeforeValidator(_money), Words("money: `25 EUR`")]
+Count = Annotated[int, BeforeValidator(_whole(0, 10**9)), Words("whole number, 0 or more")]
+Number = Annotated[int, BeforeValidator(_whole(1, 10**6)), Words("whole number, 1 or more")]
+Cpus = Annotated[int, BeforeValidator(_whole(1, 65_533)), Words("whole number, 1 or more")]
+Positive = Annotated[float, BeforeValidator(_positive), Words("number above 0")]
+Share = Annotated[float, BeforeValidator(_share), Words("number above 0, at most 1")]
+Gpus = Annotated[tuple[Gpu, ...], BeforeValidator(_gpus), Words('GPUs: `1`, `"a10:1"`, `"a10:1,t4:2"`')]
+Nodes = Annotated[tuple[str, ...], BeforeValidator(_nodes), Words("hostlist: `cpu-[001-100]`")]
+Word = Annotated[str, BeforeValidator(_word), Words("name")]
+Name = Annotated[str, BeforeValidator(_name), Words("text")]
+Line = Annotated[str, BeforeValidator(_line), Words("text")]
+YesNo = Annotated[bool, BeforeValidator(_yes_or_no), Words("`true` or `false`")]
+Currency = Annotated[str, BeforeValidator(_currency), Words("currency: its three letters")]
+Folder = Annotated[Path, BeforeValidator(_path), Words("absolute path")]
+Socket = Annotated[Path, BeforeValidator(_socket), Words("absolute path, at most 107 bytes")]
+Network = Annotated[str, BeforeValidator(_network), Words("network: `10.77.0.0/16`")]
+Host = Annotated[str, BeforeValidator(_host), Words("name or address of a host")]
+Listen = Annotated[Endpoint, BeforeValidator(_endpoint(port_needed=True)), Words("`host:port`")]
+Address = Annotated[Endpoint, BeforeValidator(_endpoint(port_needed=False)), Words("`host` or `host:port`")]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Words("text, or a list of them")]
+Markets = Annotated[tuple[Market, ...], BeforeValidator(_listed), Words("`on-demand`, `spot`, or a list of them")]
+WordList = Annotated[tuple[Word, ...], BeforeValidator(_listed), Words("name, or a list of them")]
+
+
+def key(description: str, default: Any = PydanticUndefined, **more: Any) -> Any:
+    """Return a pydantic field with its meaning, as the reference tells it; without a default it has to be there."""
+    return Field(default, description=description, **more)

@@ -1,0 +1,194 @@
+"""Every mistake is told at once, with its line, what was found and what is allowed."""
+
+# ruff: noqa: E501 - the table below reads best with one mistake a line
+
+from pathlib import Path
+
+import pytest
+
+from clues.config import load
+from clues.errors import ConfigError
+from tests.unit.config_example import EXAMPLE, PLUGINS, SMALL, errors, write
+
+#: What is changed in the small example, and the one mistake that this has to be.
+ONE_MISTAKE: dict[str, tuple[str, str, str]] = {
+    "unknown key": ("cluster: demo", "clustre: x\ncluster: demo", "1: clustre: this key is not known here (did you mean cluster?)"),
+    "unknown key of a pool": ("    shape", "    idel: 3min\n    shape", "11: pools.cpu.idel: this key is not known here (did you mean idle?)"),
+    "unknown key below": ("memory: 2GiB", "memory: 2GiB, cpu: 3", "11: pools.cpu.shape.cpu: this key is not known here (did you mean cpus?)"),
+    "unknown key of a site": ("    network", "    flavours: {}\n    network", "6: sites.a.flavours: this key is not known here (did you mean flavors?)"),
+    "unknown key below a plugin's": ("gpus: 1}", "gpu: 1}", "7: sites.a.flavors.gpu.gpu: this key is not known here (did you mean gpus?)"),
+    "missing": ("    nodes: cpu-[1-4]\n", "", "9: pools.cpu: 'nodes' is missing: The names of the nodes."),
+    "missing for the plugin": ("    flavors: {", "#", "4: sites.a: 'flavors' is missing"),
+    "empty section": ("nodes: cpu-[1-4]", "nodes:", "10: pools.cpu.nodes: is empty: The names of the nodes."),
+    "wrong unit": ("2GiB", "2Gb", "11: pools.cpu.shape.memory: '2Gb' is not a memory: write a number and one of KiB, MiB, GiB"),
+    "no unit": ("2GiB", "2048", "11: pools.cpu.shape.memory: found 2048: write a number and its unit, such as '30GiB'"),
+    "endless amount": ("2GiB", "99999999999999999999999999999999GiB", "11: pools.cpu.shape.memory: "),
+    "endless time": ("    shape", "    idle: 99999999999999d\n    shape", "11: pools.cpu.idle: '99999999999999d' is too much"),
+    "a lifetime": ("    shape", "    idle: 4000d\n    shape", "11: pools.cpu.idle: '4000d' is too much: at most 3650d"),
+    "no time": ("    shape", "    boot_deadline: 0s\n    shape", "11: pools.cpu.boot_deadline: has to be longer than nothing"),
+    "not a number": ("cpus: 2, memory: 2", "cpus: two, memory: 2", "11: pools.cpu.shape.cpus: found 'two': write a whole number"),
+    "a number in quotes": ("cpus: 2, memory: 2", 'cpus: "2", memory: 2', "11: pools.cpu.shape.cpus: found '2': write a whole number, without quotes"),
+    "a broken number": ("cpus: 2, memory: 2", "cpus: 1.5, memory: 2", "11: pools.cpu.shape.cpus: found 1.5: write a whole number"),
+    "negative limit": ("    network", "    limits: {vms: -1}\n    network", "6: sites.a.limits.vms: -1 is too small: it has to be at least 0"),
+    "not a GPU": ("2GiB", "2GiB, gpus: a10", "11: pools.cpu.shape.gpus: 'a10' does not tell GPUs: write a count"),
+    "a GPU type twice": ("2GiB", '2GiB, gpus: "a10:1,a10:2"', "11: pools.cpu.shape.gpus: 'a10:1,a10:2' names the type a10 twice"),
+    "yes for true": ("    network", "    disabled: 1\n    network", "6: sites.a.disabled: found 1: write true or false"),
+    "not a choice": ("    network", "    attach: rooter\n    network", "6: sites.a.attach: found 'rooter': it has to be 'local', 'router' or 'direct' (did you mean router?)"),
+    "not a market": ("image: any", "image: any, market: [spot, sport]", "13: pools.cpu.offers[0].market[1]: found 'sport': it has to be 'on-demand' or 'spot' (did you mean spot"),
+    "unknown connector": ("connector: local", "connector: lokal", "5: sites.a.connector: no connector 'lokal' is installed (did you mean local?); there are: breaks, ec2, local"),
+    "unknown LRMS": ("cluster: demo", "cluster: demo\nlrms: {type: pbs}", "2: lrms.type: no LRMS 'pbs' is installed; there are: slurm"),
+    "unknown overlay": ("0.0/16}", "0.0/16, type: falt}", "2: overlay.type: no overlay 'falt' is installed (did you mean flat?); there are: flat, narrow"),
+    "unknown site": ("site: a", "site: b", "13: pools.cpu.offers[0].site: there is no site 'b'; there are: a"),
+    "unknown flavor": ("flavor: small", "flavor: smal", "13: pools.cpu.offers[0].flavor: site a has no flavor 'smal' (did you mean small?); it has: small, gpu"),
+    "offer smaller than its shape": ("cpus: 2, memory: 2G", "cpus: 4, memory: 2G", "13: pools.cpu.offers[0].flavor: flavor small of site a is smaller than the pool's shape"),
+    "provides less": ("image: any", "image: any, provides: {cpus: 2, memory: 1GiB}", "13: pools.cpu.offers[0].provides: this offer is smaller than the pool's shape"),
+    "offer twice": ("image: any}", "image: any}\n      - {site: a, flavor: small, image: other}", "14: pools.cpu.offers[1]: offers small at a (on-demand) twice: see line 13"),
+    "no offers": ("    offers:\n      - {site: a, flavor: small, image: any}", "    offers: []", "12: pools.cpu.offers: is empty: a pool needs at least one offer"),
+    "offers are a mapping": ("      - {site", "      {site", "12: pools.cpu.offers: has to be a list"),
+    "node twice": ("cpu-[1-4]", '"cpu-[1-4],cpu-2"', "10: pools.cpu.nodes: names cpu-2 twice"),
+    "not a hostlist": ("cpu-[1-4]", "cpu-[1-4", "10: pools.cpu.nodes: 'cpu-[1-4' is not a hostlist: a bracket too many"),
+    "not a node": ("cpu-[1-4]", "cpu_[1-4]", "10: pools.cpu.nodes: 'cpu_1' cannot be a node: a node's name has letters, digits and hyphens"),
+    "a word of Slurm": ("cpu-[1-4]", "default", "10: pools.cpu.nodes: 'default' cannot be a node: this word means something else to Slurm"),
+    "too many nodes": ("cpu-[1-4]", "cpu-[1-70000]", "10: pools.cpu.nodes: 'cpu-[1-70000]' stands for more than 65,536 names"),
+    "more warm than there are": ("    shape", "    keep_warm: 5\n    shape", "11: pools.cpu.keep_warm: 5 nodes, but the pool has 4"),
+    "a site as a feature": ("    shape", "    features: [a]\n    shape", "11: pools.cpu.features: a is a site"),
+    "a feature with a sign of constraints": ("    shape", '    features: ["x&y"]\n    shape', "11: pools.cpu.features[0]: 'x&y' cannot be a name"),
+    "a partition twice": ("    shape", "    partitions: [p, p]\n    shape", "11: pools.cpu.partitions: names p twice"),
+    "money without a rate": ("image: any", "image: any, price: 1 USD", "13: pools.cpu.offers[0].price: '1.00 USD' is not in EUR and has no rate: write under rates"),
+    "money without a currency": ("image: any", "image: any, price: 1", "13: pools.cpu.offers[0].price: found 1: write a number and its unit, such as '25 EUR'"),
+    "a rate for nothing": ("cluster: demo", "cluster: demo\nrates: {euro: 2}", "2: rates.euro: is not a currency"),
+    "a rate for the own currency": ("cluster: demo", "cluster: demo\nrates: {EUR: 2}", "2: rates.EUR: is the cluster's own currency"),
+    "a rate of nothing": ("cluster: demo", "cluster: demo\nrates: {USD: 0}", "2: rates.USD: 0 has to be more than 0"),
+    "no range": ("10.77.1.0/24", "workers", "6: sites.a.network: found 'workers': this connector needs a range"),
+    "a range elsewhere": ("10.77.1.0/24", "10.78.1.0/24", "6: sites.a.network: 10.78.1.0/24 is not a part of the overlay's network 10.77.0.0/16"),
+    "no network": ("10.77.0.0/16", "10.77.0.1/16", "2: overlay.network: '10.77.0.1/16' is not a network"),
+    "nowhere to enrol": ("overlay: {network: 10.77.0.0/16}", "enrolment: {}", "2: enrolment: cannot tell where workers find it"),
+    "not an address": ("cluster: demo", "cluster: demo\nenrolment: {listen: everywhere}", "2: enrolment.listen: 'everywhere' is not an address: write host:port"),
+    "a port too high": ("cluster: demo", 'cluster: demo\nenrolment: {listen: "a:70000"}', "2: enrolment.listen: 'a:70000' is not an address"),
+    "a relative path": ("cluster: demo", "cluster: demo\nstate: var", "2: state: 'var' is not an absolute path"),
+    "a long socket": ("cluster: demo", f"cluster: demo\nsocket: /{'x' * 107}", "2: socket: "),
+    "not a name": ("cluster: demo", "cluster: de/mo", "1: cluster: 'de/mo' cannot be a name"),
+    "a pool that is not a name": ("  cpu:", '  "c,u":', "9: pools.c,u: 'c,u' cannot be a name"),
+    "a list for a mapping": ("{cpus: 2, memory: 2GiB}", "[1, 2]", "11: pools.cpu.shape: has to hold keys and values (cpus, memory, gpus)"),
+    "pace upside down": ("cluster: demo", "cluster: demo\npace: {retry_offer: 1h}", "2: pace.retry_offer: is longer than retry_offer_longest, which is 30 min"),
+    "a share above all": ("cluster: demo", "cluster: demo\npace: {memory_share: 1.1}", "2: pace.memory_share: 1.1 is more than 1"),
+    "a plugin that breaks": ("    connector: local\n    network: 10.77.1.0/24\n    flavors: {", "    connector: breaks\n    anything: x\n#", "4: sites.a: the plugin failed to check its keys: KeyError: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_MISTAKE)
+def test_a_mistake_is_told_once_with_its_line_and_its_cure(tmp_path: Path, name: str) -> None:
+    old, new, told = ONE_MISTAKE[name]
+    assert SMALL.count(old) >= 1
+    found = errors(tmp_path, SMALL.replace(old, new, 1))
+    assert len(found) == 1, found
+    assert found[0].startswith(f"clues.yaml:{told}"), found[0]
+
+
+def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(tmp_path: Path) -> None:
+    changes = {
+        "cluster: deep ": "cluster: de ep",
+        "{vms: 40,": "{vms: many,",
+        "clouds.yaml": "clouds.yaml\n    colour: red",
+        "region: eu-west-1": "region: mars",
+        "30GiB": "30Gb",
+        "idle: 10min": "idle: 10",
+        "site: upv,": "site: ups,",
+        "gpu-[01-16]": "cpu-[099-102]",
+        "64GiB": "32GiB",
+    }
+    text = EXAMPLE
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), PLUGINS)
+    told = str(caught.value).splitlines()
+    assert len(told) == len(changes)
+    lines = [int(line.split(":")[1]) for line in told]
+    assert lines == sorted(lines)
+
+
+def test_two_pools_with_one_node_name_are_told_with_the_names(tmp_path: Path) -> None:
+    found = errors(tmp_path, EXAMPLE.replace("gpu-[01-16]", "CPU-[099-102]"))
+    assert [error.split(": ", 1)[1] for error in found] == [
+        "pools.gpu.nodes: CPU-[099-100] is in pool cpu already: a node belongs to one pool"
+    ]
+
+
+def test_all_pools_together_have_no_more_nodes_than_slurm(tmp_path: Path) -> None:
+    text = EXAMPLE.replace("cpu-[001-100]", "cpu-[1-40000]").replace("gpu-[01-16]", "gpu-[1-40000]")
+    assert errors(tmp_path, text) == [
+        "clues.yaml:35: pools: there are 80,000 nodes in all pools together: Slurm has at most 65,536"
+    ]
+
+
+def test_sites_do_not_share_addresses(tmp_path: Path) -> None:
+    second = "  b: {connector: local, network: 10.77.1.128/25, flavors: {}}\npools:"
+    assert errors(tmp_path, SMALL.replace("pools:", second)) == [
+        "clues.yaml:8: sites.b.network: 10.77.1.128/25 overlaps 10.77.1.0/24 of site a: one address would be two workers'"
+    ]
+
+
+def test_an_overlay_that_cannot_carry_a_site_is_told(tmp_path: Path) -> None:
+    text = SMALL.replace("0.0/16}", "0.0/16, type: narrow}").replace("    network:", "    attach: router\n    network:")
+    assert errors(tmp_path, text) == ["clues.yaml:6: sites.a.attach: the overlay 'narrow' has only: local"]
+
+
+@pytest.mark.parametrize("key", ["password", "client_secret", "auth-token", "api_key", "PASSWORD", "access_key_id"])
+@pytest.mark.parametrize("where", ["cluster: demo\n", "    connector: local\n    "])
+def test_a_secret_is_refused_and_never_shown(tmp_path: Path, key: str, where: str) -> None:
+    found = errors(tmp_path, SMALL.replace(where, f"{where}{key}: hunter2\n{' ' * where.count('local') * 4}"))
+    assert len(found) == 1
+    assert "secrets do not belong in this file: name a file or a systemd credential" in found[0]
+    assert "hunter2" not in found[0]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "password: &hunter2 x",
+        "password: *hunter2",
+        "password: !hunter2 x",
+        "password: !hunter2!x y",
+        'password: "hunter2',
+        "password: hunter2: x",
+        "password: [hunter2",
+        "password: @hunter2",
+        "password: 'hunter2' x",
+        "password:\thunter2",
+        "password: {a: hunter2}",
+        "endpoint: https://me:hunter2@one.example/",
+        "passwordhunter2",
+    ],
+)
+def test_a_broken_line_with_a_secret_does_not_show_it(tmp_path: Path, written: str) -> None:
+    found = errors(tmp_path, f"cluster: demo\n{written}\nsites: {{}}\npools: {{}}\n")
+    assert found
+    assert "hunter2" not in "\n".join(found)
+
+
+def test_a_password_in_a_url_is_a_secret_too(tmp_path: Path) -> None:
+    found = errors(tmp_path, EXAMPLE.replace("https://one", "https://me:hunter2@one"))
+    assert [error.split(": ")[1:] for error in found] == [
+        ["sites.upv.endpoint", "secrets do not belong in this file", "name a file or a systemd credential"]
+    ]
+
+
+def test_a_key_that_names_a_place_for_a_secret_is_no_secret(tmp_path: Path) -> None:
+    found = errors(tmp_path, SMALL.replace("    network", "    token_file: /etc/token\n    network"))
+    assert len(found) == 1
+    assert "token_file: this key is not known here" in found[0]
+
+
+def test_strange_keys_cannot_forge_lines_of_the_report(tmp_path: Path) -> None:
+    found = errors(tmp_path, SMALL + '"a\\nclues.yaml:1: all is well\\e[2J": 1\n')
+    assert len(found) == 1
+    assert len(found[0].splitlines()) == 1
+    assert "\x1b" not in found[0]
+
+
+def test_very_many_mistakes_are_counted(tmp_path: Path) -> None:
+    found = errors(tmp_path, SMALL + "".join(f"key{number}: 1\n" for number in range(500)))
+    assert len(found) == 101
+    assert found[-1] == "clues.yaml: and 400 more mistakes"
