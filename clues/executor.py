@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from clues.errors import CloudError, NotFound, OutcomeUnknown
+from clues.errors import CloudError, NotFound, OutcomeUnknown, Transient
 from clues.model import (
     Action,
     Bind,
@@ -71,10 +71,10 @@ class Executor:
                     self._order(action)
 
     def _launch(self, claim: Claim) -> None:
-        key, connector = claim.key, self.connectors[claim.offer.site]
+        key = claim.key
 
         def call() -> LaunchOutcome:
-            return connector.launch([self._request(claim)])[0]
+            return self._connector(claim.offer.site).launch([self._request(claim)])[0]
 
         def done(outcome: LaunchOutcome | None, error: BaseException | None) -> None:
             self._in_flight.discard(key)
@@ -84,7 +84,6 @@ class Executor:
         self._workers.submit(claim.offer.site, call, done)
 
     def _terminate(self, key: str, site: str, instance_id: str) -> None:
-        connector = self.connectors[site]
 
         def done(_: object, error: BaseException | None) -> None:
             self._in_flight.discard(key)
@@ -92,7 +91,16 @@ class Executor:
             self._answers.terminated(key, failed)
 
         self._in_flight.add(key)
-        self._workers.submit(site, lambda: connector.terminate(instance_id), done)
+        self._workers.submit(site, lambda: self._connector(site).terminate(instance_id), done)
+
+    def _connector(self, site: str) -> Connector:
+        try:
+            return self.connectors[site]
+        except KeyError:
+            text = (
+                f"site {site} is no longer in the configuration, and a VM of it is: put the site back until it is gone"
+            )
+            raise Transient(text) from None
 
     def _order(self, action: Action) -> None:
         lrms = self._lrms

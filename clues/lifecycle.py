@@ -79,6 +79,7 @@ MOVES: tuple[Move, ...] = (
     Move(S.PLANNED, S.GONE, "planner", "no longer wanted, or refused before anything was sent"),
     Move(S.LAUNCHING, S.BOOTING, "provider", "answered with an instance, or lists one with this launch key"),
     Move(S.LAUNCHING, S.FAILED, "provider", "refused, or the deadline passed"),
+    Move(S.LAUNCHING, S.JOINING, "worker", "redeemed its ticket before the provider's answer came"),
     Move(S.BOOTING, S.JOINING, "worker", "redeemed its ticket, or its node is seen registered"),
     Move(S.BOOTING, S.FAILED, "clock", "deadline, last word of a failing boot, provider error, or vanished"),
     Move(S.BOOTING, S.DRAINING, "operator", "not wanted any more"),

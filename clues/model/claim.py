@@ -78,6 +78,9 @@ class Claim:
     #: when the provider was last asked to end it
     terminated_at: datetime | None = None
     ended_at: datetime | None = None
+    #: the reason of an admin who took the node out of service in Slurm meanwhile. Kept here because a registering
+    #: slurmd erases the reason of a drained node (22.05), and the node must not come back into service by that
+    held_by: str = ""
     #: an operator asked for this end (or start); the idle rule does not undo it
     by_operator: bool = False
     #: found by its tags, without a record of ours

@@ -101,6 +101,11 @@ class Node:
         return self.closed and not self.reason_is_ours
 
     @property
+    def drained_by_slurm(self) -> bool:
+        """Slurm itself drained it for a fault of the machine ("Kill task failed"): a new VM cures that."""
+        return "DRAIN" in self.flags and self.reason.startswith(SLURM_REASONS)
+
+    @property
     def vacant(self) -> bool:
         """Closed and powered down: a VM may be started for it, and no job will reach that before its checks."""
         return self.closed and self.off and not self.busy

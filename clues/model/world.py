@@ -99,6 +99,8 @@ class World:
     generations: Mapping[str, int] = field(default_factory=dict)
     #: launch keys (and instance ids, while ending) with a provider call under way
     in_flight: frozenset[str] = frozenset()
+    #: when this daemon started: whether a call sent before that was ever made is not known
+    started_at: datetime | None = None
     #: money spent today, in the cluster's currency
     spent_today: float = 0.0
 

@@ -5,7 +5,7 @@ They turn up when the ledger was lost or rolled back, or when a provider made a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from clues.model import NOTHING, Claim, ClaimState, Instance, InstanceState, Kind, Market, Node, Offer, Pool
@@ -17,23 +17,33 @@ def adopt(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], tu
     """Return claims for instances that have none, and the names of those that we cannot place and leave alone."""
     found: dict[str, Claim] = {}
     strangers: list[str] = []
-    known = set(claims) | {claim.instance_id for claim in claims.values() if claim.instance_id}
+    for instance in sorted(_unknown(view, claims), key=lambda one: _likeliest_first(one, view)):
+        old = view.world.ended.get(instance.launch_key)
+        if old is not None:
+            found[old.key] = _late(old, instance, view)
+            continue
+        claim = _taken_in(instance, view, {**claims, **found})
+        if claim is None:
+            strangers.append(f"{instance.site}/{instance.id}")
+        else:
+            found[claim.key] = claim
+    return found, tuple(strangers)
+
+
+def _unknown(view: View, claims: Mapping[str, Claim]) -> Iterable[Instance]:
+    ids = {(claim.offer.site, claim.instance_id) for claim in claims.values() if claim.instance_id}
     for listing in view.listings.values():
         for instance in listing.instances:
-            if instance.cluster != view.world.cluster or instance.state is InstanceState.GONE:
-                continue
-            if instance.launch_key in known or instance.id in known:
-                continue
-            if instance.launch_key in view.world.ended:
-                old = view.world.ended[instance.launch_key]
-                found[old.key] = _late(old, instance, view)
-                continue
-            claim = _taken_in(instance, view, {**claims, **found})
-            if claim is None:
-                strangers.append(f"{instance.site}/{instance.id}")
-            else:
-                found[claim.key] = claim
-    return found, tuple(strangers)
+            ours = instance.cluster == view.world.cluster and instance.state is not InstanceState.GONE
+            if ours and instance.launch_key not in claims and (instance.site, instance.id) not in ids:
+                yield instance
+
+
+def _likeliest_first(instance: Instance, view: View) -> tuple[bool, int, str]:
+    """Of two VMs with the tag of one node the real one is where Slurm has the node, else the younger."""
+    node = view.node(instance.node)
+    elsewhere = node is None or node.address not in instance.addresses
+    return (elsewhere, -instance.generation, instance.id)
 
 
 def _late(old: Claim, instance: Instance, view: View) -> Claim:

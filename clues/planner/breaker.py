@@ -25,6 +25,8 @@ def learn_failure(memory: Memory, offer: Offer, code: str, words: str, now: date
         return memory
     key = offer.site if code in SITE_WIDE else offer.key
     before = memory.breakers.get(key)
+    if before is not None and before.code == code and before.until > now:
+        return memory  # launches of one burst that fail together are one failure
     failures = before.failures + 1 if before is not None and before.code == code else 1
     wait = min(pace.retry_offer * 2 ** min(failures - 1, 16), pace.retry_offer_longest)
     breaker = Breaker(key, code, words, before.since if before and failures > 1 else now, now + wait, failures)

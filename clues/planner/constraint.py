@@ -1,7 +1,7 @@
 """Slurm's ``--constraint``, as far as one kind of node decides it.
 
 The grammar of 22.05: names joined by ``&`` and ``|``, parentheses, ``[a|b]`` (all nodes of the job the same one of
-them) and counts ``a*2``.  A constraint becomes its *alternatives*: sets of features of which a node must have one set whole.
+them) and counts ``a*2``.  A constraint becomes its *alternatives*: sets of features, one of which a node must have.
 For ``[a|b]`` every alternative is tried for the whole job, which is just what Slurm wants.  Counts (``[a*2&b*4]``: two
 nodes of one kind and four of another) describe a job on unlike nodes; these are not modelled and say so.
 """
@@ -36,7 +36,7 @@ def parse_constraint(text: str) -> Alternatives:
         raise UnreadableConstraint(f"constraint {text!r} is not understood")
     if "*" in tokens:
         raise UnreadableConstraint(f"constraint {text!r} wants counts of unlike nodes, which is not modelled")
-    alternatives, rest = _any_of(tokens)
+    alternatives, rest = _joined(tokens)
     if rest:
         raise UnreadableConstraint(f"constraint {text!r} is not understood")
     return tuple(dict.fromkeys(alternatives))
@@ -47,19 +47,12 @@ def satisfied(alternatives: Alternatives, features: frozenset[str]) -> bool:
     return any(wanted <= features for wanted in alternatives)
 
 
-def _any_of(tokens: list[str]) -> tuple[list[frozenset[str]], list[str]]:
-    found, tokens = _all_of(tokens)
-    while tokens and tokens[0] in "|,":
-        more, tokens = _all_of(tokens[1:])
-        found += more
-    return found, tokens
-
-
-def _all_of(tokens: list[str]) -> tuple[list[frozenset[str]], list[str]]:
+def _joined(tokens: list[str]) -> tuple[list[frozenset[str]], list[str]]:
+    """Read operands joined by ``&`` and ``|``: strictly from left to right, as Slurm does, neither binding tighter."""
     found, tokens = _one(tokens)
-    while tokens and tokens[0] == "&":
-        more, tokens = _one(tokens[1:])
-        found = [left | right for left in found for right in more]
+    while tokens and tokens[0] in {"&", "|", ","}:
+        operator, (more, tokens) = tokens[0], _one(tokens[1:])
+        found = [left | right for left in found for right in more] if operator == "&" else found + more
         if len(found) > MOST_ALTERNATIVES:
             raise UnreadableConstraint("constraint has too many alternatives")
     return found, tokens
@@ -74,7 +67,7 @@ def _one(tokens: list[str]) -> tuple[list[frozenset[str]], list[str]]:
         if not re.match(r"[A-Za-z0-9_]", head):
             raise UnreadableConstraint(f"constraint has a {head!r} where a feature should be")
         return [frozenset({head})], rest
-    found, rest = _any_of(rest)
+    found, rest = _joined(rest)
     if not rest or rest[0] != closing:
         raise UnreadableConstraint(f"constraint lacks a {closing!r}")
     return found, rest[1:]

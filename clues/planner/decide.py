@@ -35,9 +35,6 @@ from clues.planner.placement import Buyer, used_by_site
 from clues.planner.supply import let_go, too_few
 from clues.planner.view import View, make_view
 
-#: A claim takes at most so many steps in one decision (failed, stopping and gone may follow on each other).
-_MOST_STEPS = 3
-
 
 def decide(world: World, settings: Settings, now: datetime) -> Plan:
     """Return what shall be done about *world*; a pure function of its arguments.
@@ -47,13 +44,13 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     view = make_view(world, settings, now)
     found, strangers = adopt(view, world.claims)
     claims = {**world.claims, **found}
-    claims = {key: _steps(claim, view) for key, claim in claims.items()}
+    # one move for each claim and decision: every state is committed before the next follows from it
+    claims = {key: claim if key in found else advance(with_listing(claim, view), view) for key, claim in claims.items()}
     buyer = Buyer(view, claims)
     if not world.operator.paused:
         _buy_directly(view, claims, buyer)
     demand = find_demand(view, claims, buyer)
-    bought = {claim.key: _steps(claim, view) for claim in demand.bought or buyer.bought}
-    claims |= bought
+    claims |= {claim.key: advance(claim, view) for claim in buyer.bought}
     claims |= let_go(view, claims, demand.needed)
     changed, actions = provider_actions(view, claims)
     claims |= changed
@@ -73,16 +70,6 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
         cost_per_hour=sum(claim.offer.price_per_hour or 0.0 for claim in live),
         used=_used(claims),
     )
-
-
-def _steps(claim: Claim, view: View) -> Claim:
-    claim = with_listing(claim, view)
-    for _ in range(_MOST_STEPS):
-        after = advance(claim, view)
-        if after.state is claim.state:
-            return after
-        claim = after
-    return claim
 
 
 def _buy_directly(view: View, claims: Mapping[str, Claim], buyer: Buyer) -> None:

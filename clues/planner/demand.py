@@ -35,13 +35,12 @@ class Demand:
     """What a decision found about the queue."""
 
     outlooks: dict[str, Outlook] = field(default_factory=dict)
-    bought: list[Claim] = field(default_factory=list)
     #: nodes that pending jobs would use: not to be stopped, or to be called back
     needed: set[str] = field(default_factory=set)
 
 
 def find_demand(view: View, claims: Mapping[str, Claim], buyer: Buyer) -> Demand:
-    """Go through the queue once; purchases are left with *buyer* and in the result."""
+    """Go through the queue once; purchases are left with *buyer*."""
     snapshot = view.snapshot
     if snapshot is None:
         return Demand()
@@ -68,7 +67,6 @@ class _Queue:
             outlook = self._policy(job) or self._serve(job)
             self.demand.outlooks[job.id] = outlook
         self._together()
-        self.demand.bought = list(self.buyer.bought)
         return self.demand
 
     def _policy(self, job: Job) -> Outlook | None:
@@ -150,6 +148,7 @@ class _Queue:
 
     def _buy(self, job: Job, group: JobClass) -> Option | None:
         """Buy what one task lacks by the first option that can be had whole; else keep why each site cannot."""
+        refusals: dict[str, str] = {}
         for option in group.options:
             site = option.offer.site
             present = self._present(group, site, option.layout)
@@ -162,9 +161,9 @@ class _Queue:
             if not refusal:
                 self._purchase(job, option, vacant, present)
                 return option
-            group.refusals[site] = refusal if site not in group.refusals else f"{group.refusals[site]}; {refusal}"
-        if not group.options:
-            group.refusals[""] = "no pool can hold it"
+            refusals[site] = refusal if site not in refusals else f"{refusals[site]}; {refusal}"
+        # only now is it certain that nothing can be had: other jobs of the class need not ask again in this decision
+        group.refusals = refusals or {"": "no pool can hold it"}
         return None
 
     def _purchase(self, job: Job, option: Option, vacant: list[Node], present: int) -> None:

@@ -82,15 +82,16 @@ def _unclaimed(node: Node, pool: Pool, view: View, orders: _Orders) -> None:
 
 def _claimed(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
     if claim.state in COMING:
-        if not node.closed and not node.busy and "POWERING_UP" not in node.flags:
+        if not node.closed and pool.mode is Mode.PLANNED:
+            # also where Slurm has allocated it already: that job goes on, no further one starts before the checks
             orders.drain[STARTING].append(node.name)
         _bind(node, pool, claim, orders)
     elif claim.state is ClaimState.READY:
         _bind(node, pool, claim, orders)
         if node.closed and node.registered and node.reason_is_ours:
             orders.open.append(node.name)
-    elif claim.state is ClaimState.DRAINING:
-        if not node.closed and not node.kept_by_admin:
+    elif claim.state in {ClaimState.DRAINING, ClaimState.FAILED}:
+        if not node.closed:
             orders.drain[STOPPING].append(node.name)
     elif claim.state is ClaimState.STOPPING and not node.turning_off:
         _stopping(node, claim, orders)
@@ -99,13 +100,13 @@ def _claimed(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
 def _stopping(node: Node, claim: Claim, orders: _Orders) -> None:
     if node.off:
         if "DRAIN" not in node.flags and not node.busy:
-            orders.drain[node.reason if node.kept_by_admin else OFF].append(node.name)
+            orders.drain[claim.held_by or OFF].append(node.name)
         return
     vanished = claim.failure == "vanished"
     if node.closed or vanished:
-        orders.power_off[OFF, vanished].append(node.name)
+        orders.power_off[claim.held_by or OFF, vanished].append(node.name)
     else:
-        orders.drain[STOPPING].append(node.name)
+        orders.drain[claim.held_by or STOPPING].append(node.name)
 
 
 def _bind(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:

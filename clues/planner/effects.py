@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from clues.model import Action, Claim, ClaimState, InstanceState, Launch, Terminate
 from clues.planner.view import View
@@ -37,8 +37,16 @@ def _launch_is_due(claim: Claim, view: View) -> bool:
         return True
     if view.world.operator.paused or view.lacks(claim, since=claim.launched_at) is None:
         return False
+    if _sent_before_start(claim.launched_at, view):
+        return True
     wait = min(2.0 ** min(claim.launches, 8), 300.0)
     return claim.launched_at is None or view.now - claim.launched_at >= timedelta(seconds=wait)
+
+
+def _sent_before_start(at: datetime | None, view: View) -> bool:
+    """Whether a call was committed by an earlier process, which may have died before it was made."""
+    started_at = view.world.started_at
+    return at is not None and started_at is not None and at < started_at
 
 
 def _terminate_is_due(claim: Claim, view: View, claims: Mapping[str, Claim]) -> bool:
@@ -49,7 +57,7 @@ def _terminate_is_due(claim: Claim, view: View, claims: Mapping[str, Claim]) -> 
     if instance is not None and instance.state is InstanceState.GONE:
         return False
     if claim.terminated_at is not None:
-        again = view.now - claim.terminated_at >= REPEAT_TERMINATE
+        again = _sent_before_start(claim.terminated_at, view) or view.now - claim.terminated_at >= REPEAT_TERMINATE
         if not again or instance is None or view.listings[instance.site].taken_at <= claim.terminated_at:
             return False
     served_by_other = any(

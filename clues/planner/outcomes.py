@@ -37,21 +37,15 @@ def after_launch(claim: Claim, outcome: LaunchOutcome, now: datetime) -> Claim:
 def after_enrolment(claim: Claim, facts: Facts, now: datetime) -> Claim:
     """Return the claim after its worker redeemed the ticket (again, for a retry)."""
     claim = replace(claim, enrolled_at=claim.enrolled_at or now, facts=facts)
-    if claim.state is ClaimState.LAUNCHING:  # the worker was quicker than the provider's answer
-        claim = move(claim, ClaimState.BOOTING, "its worker has called", now)
-    if claim.state is ClaimState.BOOTING:
+    if claim.state in {ClaimState.LAUNCHING, ClaimState.BOOTING}:
         return move(claim, ClaimState.JOINING, "enrolled; slurmd is starting", now)
     return claim
 
 
 def after_last_word(claim: Claim, text: str, now: datetime) -> Claim:
     """Return the claim after its worker reported that its boot failed."""
-    if claim.state in {ClaimState.BOOTING, ClaimState.JOINING}:
+    if claim.state in {ClaimState.LAUNCHING, ClaimState.BOOTING, ClaimState.JOINING}:
         return fail(claim, "boot", f"its boot failed: {text}", now)
-    if claim.state is ClaimState.LAUNCHING:
-        return fail(
-            move(claim, ClaimState.BOOTING, "its worker has called", now), "boot", f"its boot failed: {text}", now
-        )
     return claim
 
 

@@ -75,7 +75,7 @@ class Buyer:
         budget = self._view.settings.budget_per_day
         if budget is not None and offer.price_per_hour and world.spent_today >= budget:
             return f"today's budget of {budget:.2f} {self._view.settings.currency} is spent"
-        if count > self._left:
+        if count > self._left and self.bought:  # a gang larger than the brake has a tick to itself
             return f"{self._view.settings.pace.launches_per_tick} launches a tick are the most; the next tick goes on"
         return ""
 

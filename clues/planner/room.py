@@ -33,7 +33,7 @@ def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, fr
     for name, node in snapshot.nodes.items():
         claim = by_node.get(name)
         pool = view.pool_by_node.get(name)
-        likes = _likes(node, claim, pool, reserved.get(name, frozenset()))
+        likes = _likes(view, node, claim, pool, reserved.get(name, frozenset()))
         if likes is not None:
             bins.add(likes, name)
     return bins
@@ -44,7 +44,9 @@ def serving_by_node(claims: Iterable[Claim]) -> dict[str, Claim]:
     return {claim.node: claim for claim in claims if claim.serving or claim.state is ClaimState.DRAINING}
 
 
-def _likes(node: Node, claim: Claim | None, pool: Pool | None, reservations: frozenset[str]) -> Likes | None:
+def _likes(
+    view: View, node: Node, claim: Claim | None, pool: Pool | None, reservations: frozenset[str]
+) -> Likes | None:
     if not node.understood:
         return None
     if node.usable:
@@ -58,9 +60,14 @@ def _likes(node: Node, claim: Claim | None, pool: Pool | None, reservations: fro
         if claim.by_operator or not node.registered or node.busy:
             return None
         origin = Origin.LEAVING
-    elif claim.state is ClaimState.READY and (not node.registered or node.off):
+    elif claim.state is ClaimState.READY and not node.registered and not _just_opened(view, node, claim, pool):
         return None  # it should serve and does not: nothing to count on
     else:
         origin = Origin.STARTING
     free = node.free if node.busy else pool.shape
     return Likes(pool.shape, free, features, node.partitions, claim.offer.site, origin, reservations)
+
+
+def _just_opened(view: View, node: Node, claim: Claim, pool: Pool) -> bool:
+    """Whether the node will serve in a moment: Slurm 22.05 shows NOT_RESPONDING from its opening to its next answer."""
+    return claim.used_at is None and not node.off and view.now - claim.since <= pool.join_deadline

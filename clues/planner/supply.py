@@ -26,10 +26,13 @@ def let_go(view: View, claims: Mapping[str, Claim], needed: Iterable[str]) -> di
         keep = pool.keep_warm
         warm = sum(1 for claim in mine if claim.idle_since is not None or claim.state is not ClaimState.READY)
         for claim in sorted(mine, key=_dearest_first):
-            if claim.state is not ClaimState.READY or claim.idle_since is None or claim.node in wanted:
+            if claim.state is not ClaimState.READY or claim.idle_since is None:
                 continue
             idle = view.now - claim.idle_since
-            if idle < pool.idle or warm <= keep or leaving >= brake:
+            # a node that pending jobs would use is kept, but not for ever: a job that Slurm holds back for something
+            # that is not known here would otherwise keep it, and its bill, without end
+            patience = pool.idle + view.settings.pace.misread_after if claim.node in wanted else pool.idle
+            if idle < patience or warm <= keep or leaving >= brake:
                 continue
             warm -= 1
             leaving += 1

@@ -88,7 +88,8 @@ class Observer:
         def done(snapshot: ClusterSnapshot | None, error: BaseException | None) -> None:
             self._asking = False
             if snapshot is not None:
-                self.snapshot = Observed(snapshot, began)
+                # by our own clock, which deadlines go by; a look is as old as its beginning
+                self.snapshot = Observed(replace(snapshot, taken_at=began), began)
             else:
                 _tell_unforeseen(error, LrmsError)
                 self.snapshot = replace(self.snapshot, error=str(error))

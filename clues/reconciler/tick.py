@@ -105,6 +105,7 @@ class Reconciler:
             cluster=self.cluster,
             ended=ended,
             generations=books.generations,
+            started_at=self._started_at,
             in_flight=self._executor.in_flight if self._executor else frozenset(),
             spent_today=books.spent_today,
         )
@@ -118,6 +119,7 @@ class Reconciler:
         after = {**self._books.claims, **{one.key: one for one in plan.claims}}
         rested = self._books.rested(now, self.settings.pace.quarantine)
         refused: set[str] = set()
+        memory = plan.memory
         for claim in lacking:
             try:
                 address = self.overlay.reserve(claim, [*after.values(), *rested], now)
@@ -126,8 +128,9 @@ class Reconciler:
                 refused.add(claim.key)
                 # nothing was sent: the launch that the plan counted is taken back
                 after[claim.key] = fail(replace(claim, launches=claim.launches - 1), "quota", str(error), now)
+                memory = learn_error(memory, claim.offer, error, now, self.settings.pace)
         actions = tuple(one for one in plan.actions if not (isinstance(one, Launch) and one.key in refused))
-        return replace(plan, claims=tuple(after[one.key] for one in plan.claims), actions=actions)
+        return replace(plan, claims=tuple(after[one.key] for one in plan.claims), actions=actions, memory=memory)
 
     def _commit(self, plan: Plan, now: datetime) -> None:
         books = self._books

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clues.model import Claim, ClaimState, InstanceState
 from clues.planner.moves import fail, move
-from clues.planner.phases.common import missing_for_good
+from clues.planner.phases.common import ending_wish, held, unwanted
 from clues.planner.view import View
 from clues.units import show_duration
 
@@ -16,6 +16,8 @@ def step_planned(claim: Claim, view: View) -> Claim:
     """Launch once Slurm is seen to keep the node closed, or has allocated it already and waits for it."""
     if view.pool(claim) is None:
         return move(claim, ClaimState.GONE, "its pool is no longer in the configuration", view.now)
+    if wish := ending_wish(claim, view):
+        return move(claim, ClaimState.GONE, f"operator: {wish}", view.now)
     node = view.node(claim.node)
     if node is None or not node.understood:
         return claim
@@ -35,7 +37,8 @@ def step_launching(claim: Claim, view: View) -> Claim:
     if pool is None:
         return fail(claim, "unwanted", "its pool is no longer in the configuration", view.now)
     waited = view.now - claim.since
-    if claim.key not in view.world.in_flight and waited > pool.boot_deadline and missing_for_good(claim, view):
+    if claim.key not in view.world.in_flight and waited > pool.boot_deadline:
+        # safe without knowing what became of it: the claim ends only by the provider's word
         return fail(claim, "launch", f"no VM after {show_duration(waited)}: {claim.reason}", view.now)
     return claim
 
@@ -45,6 +48,10 @@ def step_booting(claim: Claim, view: View) -> Claim:
     if lost := view.lost(claim):
         return fail(claim, "provider", lost, view.now)
     node = view.node(claim.node)
+    if node is not None and node.kept_by_admin:
+        return held(claim, node, view)
+    if ending_wish(claim, view):
+        return unwanted(claim, view)
     if claim.adopted and node is not None and node.registered:
         return move(claim, ClaimState.JOINING, "adopted; its slurmd is registered", view.now)
     pool = view.pool(claim)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clues.model import Claim
+from clues.model import Claim, ClaimState, Node, Wish
+from clues.planner.moves import move
 from clues.planner.view import View
 
 
@@ -21,8 +22,30 @@ def with_listing(claim: Claim, view: View) -> Claim:
     return claim
 
 
+#: An operator's wishes that end a claim, in whichever phase it is.
+_ENDING_WISHES = {Wish.OFF, Wish.DRAIN, Wish.DISABLED}
+
+
+def ending_wish(claim: Claim, view: View) -> Wish | None:
+    """Return the operator's standing order that ends this claim, if there is one."""
+    wish = view.world.operator.wishes.get(claim.node)
+    return wish if wish in _ENDING_WISHES else None
+
+
+def unwanted(claim: Claim, view: View) -> Claim:
+    """Return the claim on its way out by an operator's order, which the idle rule does not take back."""
+    claim = move(claim, ClaimState.DRAINING, f"operator: {ending_wish(claim, view)}", view.now)
+    return replace(claim, by_operator=True)
+
+
 def missing_for_good(claim: Claim, view: View) -> bool:
     """Return whether two complete listings, far enough apart, lack the claim's instance."""
     since = claim.missing_since
     taken = view.lacks(claim, since=claim.launched_at)
     return bool(since and taken and taken - since >= view.settings.pace.vanished_after)
+
+
+def held(claim: Claim, node: Node, view: View) -> Claim:
+    """Return the claim on its way out because an admin took its node out of service, with the admin's reason kept."""
+    claim = move(claim, ClaimState.DRAINING, f"taken out by an admin: {node.reason}", view.now)
+    return replace(claim, held_by=node.reason)

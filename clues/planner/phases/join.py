@@ -7,6 +7,7 @@ from dataclasses import replace
 from clues.model import Claim, ClaimState
 from clues.planner.checks import check_facts
 from clues.planner.moves import fail, move
+from clues.planner.phases.common import ending_wish, held, unwanted
 from clues.planner.view import View
 from clues.units import show_duration
 
@@ -20,6 +21,10 @@ def step_joining(claim: Claim, view: View) -> Claim:
     pool, node = view.pool(claim), view.node(claim.node)
     if pool is None or node is None:
         return move(claim, ClaimState.DRAINING, "its node or pool is no longer configured", view.now)
+    if ending_wish(claim, view):
+        return unwanted(claim, view)
+    if node.kept_by_admin:
+        return held(claim, node, view)
     if "INVALID_REG" in node.flags:
         return fail(claim, "check", f"Slurm refuses it: {node.reason or 'invalid registration'}", view.now)
     if not node.registered:

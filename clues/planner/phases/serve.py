@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clues.model import Claim, ClaimState, Node, Wish
+from clues.model import Claim, ClaimState, Node
 from clues.planner.moves import fail, move
+from clues.planner.phases.common import ending_wish, held, unwanted
 from clues.planner.view import View
-
-_ENDING_WISHES = {Wish.OFF, Wish.DRAIN, Wish.DISABLED}
 
 
 def step_ready(claim: Claim, view: View) -> Claim:
@@ -22,11 +21,12 @@ def step_ready(claim: Claim, view: View) -> Claim:
         return move(claim, ClaimState.DRAINING, "its node or pool is no longer configured", view.now)
     if not node.understood:
         return claim
-    wish = view.world.operator.wishes.get(claim.node)
-    if wish in _ENDING_WISHES:
-        return replace(move(claim, ClaimState.DRAINING, f"operator: {wish}", view.now), by_operator=True)
+    if ending_wish(claim, view):
+        return unwanted(claim, view)
     if node.kept_by_admin:
-        return move(claim, ClaimState.DRAINING, f"taken out by an admin: {node.reason}", view.now)
+        return held(claim, node, view)
+    if node.drained_by_slurm and claim.opened_at is not None:
+        return move(claim, ClaimState.DRAINING, f"Slurm took it out: {node.reason}", view.now)
     if claim.opened_at is not None and (node.off or node.turning_off):
         return move(claim, ClaimState.DRAINING, "Slurm has powered it down", view.now)
     return _watch_use(claim, node, view)
@@ -44,6 +44,8 @@ def step_draining(claim: Claim, view: View) -> Claim:
             return claim  # Slurm does not show it now; what cannot be seen is not stopped
         return move(claim, ClaimState.STOPPING, "its node is no longer in Slurm", view.now)
     if not node.understood or node.busy or not (node.closed or node.off):
+        if claim.held_by and not node.closed:
+            claim = replace(claim, held_by="")  # the admin has released it: nothing of theirs is left to put back
         return _watch_use(claim, node, view)
     return move(claim, ClaimState.STOPPING, claim.reason, view.now)
 
