@@ -1,0 +1,77 @@
+"""From the raw words of Slurm's commands to one :class:`~clues.model.ClusterSnapshot`: pure, so it can be measured.
+
+:class:`RawSnapshot` is what the commands printed; :func:`read_snapshot` is the whole parser.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from clues.errors import LrmsError
+from clues.model import ClusterSnapshot
+from lrms.slurm import config_text, jobs, json_reader, nodes, reservations
+
+#: More problems than these are only counted: a user can make as many as jobs.
+_MOST_PROBLEMS = 50
+
+
+class Form(StrEnum):
+    """In which form jobs and nodes were asked for."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class RawSnapshot:
+    """The output of the commands, jobs asked for before nodes.
+
+    ``jobs`` and ``nodes`` are in ``form``; ``excluded`` (text form only) holds the excluded nodes by job; the rest is
+    text always.  ``mark`` is what the text records of jobs end with.
+    """
+
+    jobs: str
+    nodes: str
+    reservations: str
+    partitions: str
+    config: str
+    excluded: str = ""
+    mark: str = ""
+    form: Form = Form.TEXT
+
+
+def read_snapshot(raw: RawSnapshot, taken_at: datetime) -> ClusterSnapshot:
+    """Return the snapshot; single records that make no sense become ``problems``.
+
+    :raises LrmsError: for output that is cut off or is not what was asked for: unknown is never empty.
+    """
+    try:
+        if raw.form is Form.JSON:
+            found_jobs, job_problems = json_reader.read_jobs(raw.jobs)
+            found_nodes, node_problems = json_reader.read_nodes(raw.nodes)
+        else:
+            found_jobs, job_problems = jobs.read_jobs(raw.jobs, raw.excluded, raw.mark)
+            found_nodes, node_problems = nodes.read_nodes(raw.nodes)
+    except ValueError as error:
+        raise LrmsError(f"what Slurm printed cannot be read: {error}") from error
+    held, reservation_problems = reservations.read_reservations(raw.reservations)
+    partitions, partition_problems = reservations.read_partitions(raw.partitions)
+    settings = config_text.read_config(raw.config)
+    return ClusterSnapshot(
+        taken_at=taken_at,
+        nodes=found_nodes,
+        jobs=tuple(found_jobs),
+        reservations=tuple(held),
+        partitions={partition.name: partition.up for partition in partitions},
+        default_partition=next((partition.name for partition in partitions if partition.default), ""),
+        default_memory_per_cpu_mib=config_text.default_memory_per_cpu(settings),
+        version=config_text.version_of(settings),
+        problems=_bounded([*node_problems, *reservation_problems, *partition_problems, *job_problems]),
+    )
+
+
+def _bounded(problems: list[str]) -> tuple[str, ...]:
+    more = len(problems) - _MOST_PROBLEMS
+    return (*problems[:_MOST_PROBLEMS], *([f"and {more} more problems like these"] if more > 0 else ()))
