@@ -1,0 +1,87 @@
+"""Long polls: a request that waits for the next tick, without ever taking all threads or holding up a stop.
+
+A waiting request sits on a thread. There are more threads than may wait, so that an order always finds one;
+who comes when all places are taken is answered at once with what there is. A wait is cut into slices, because
+a thread that waits cannot be interrupted when the daemon stops.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from threading import BoundedSemaphore, Event
+from typing import TypeVar
+
+from clues.api.lens import Lens
+from clues.api.problems import refuse
+from clues.model import LoggedNote, Published
+from clues.ports import Control
+
+T = TypeVar("T")
+
+#: Requests that may wait at once; the server's thread pool has 40.
+MOST_WAITING = 20
+LONGEST_WAIT_SECONDS = 60.0
+_SLICE_SECONDS = 0.5
+#: A daemon that has just started is given so long to end its first tick.
+_FIRST_TICK_SECONDS = 5.0
+
+
+class Pictures:
+    """The daemon's picture, present or next."""
+
+    def __init__(self, control: Control, now: Callable[[], datetime], stopping: Event) -> None:
+        self._control = control
+        self._now = now
+        self._stopping = stopping
+        self._places = BoundedSemaphore(MOST_WAITING)
+
+    def lens(self, wait: int | None = None, timeout: float = LONGEST_WAIT_SECONDS) -> Lens:
+        """Return the present picture, or with *wait* the first one after that tick, or after *timeout*
+        seconds.
+
+        :raises clues.api.problems.Refusal: when no tick has ended yet.
+        """
+        published = self._control.published()
+        if published is None:
+            published = self._wait_for(0, _FIRST_TICK_SECONDS)
+        elif wait is not None and published.ticks <= wait:
+            published = self._wait_for(wait, timeout)
+        if published is None:
+            raise refuse(503, "Starting", "cluesd has just started and has not seen the cluster yet")
+        return Lens.of(published, self._now())
+
+    def _wait_for(self, tick: int, timeout: float) -> Published | None:
+        return self._waiting(timeout, lambda slice_: self._newer(tick, slice_)) or self._control.published()
+
+    def _newer(self, tick: int, slice_seconds: float) -> Published | None:
+        published = self._control.wait(tick, slice_seconds)
+        return published if published is not None and published.ticks > tick else None
+
+    def events(self, after: int, about: str, limit: int, timeout: float) -> list[LoggedNote]:
+        """Return events after the cursor, waiting up to *timeout* seconds for the first one."""
+        notes = self._control.notes(after=after, about=about, limit=limit)
+        if notes or timeout <= 0:
+            return notes
+        return self._waiting(timeout, lambda slice_: self._next_events(after, about, limit, slice_)) or []
+
+    def _next_events(self, after: int, about: str, limit: int, slice_seconds: float) -> list[LoggedNote]:
+        published = self._control.published()
+        self._control.wait(published.ticks if published else 0, slice_seconds)
+        return self._control.notes(after=after, about=about, limit=limit)
+
+    def _waiting(self, timeout: float, look: Callable[[float], T | None]) -> T | None:
+        """Call *look* with a slice of time until it returns something, the time is over, or the daemon
+        stops."""
+        if not self._places.acquire(blocking=False):
+            return None
+        try:
+            ends = time.monotonic() + min(timeout, LONGEST_WAIT_SECONDS)
+            while not self._stopping.is_set() and (left := ends - time.monotonic()) > 0:
+                found = look(min(left, _SLICE_SECONDS))
+                if found:
+                    return found
+            return None
+        finally:
+            self._places.release()

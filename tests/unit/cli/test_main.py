@@ -1,0 +1,321 @@
+"""The command as its user meets it: exit codes, one line for whatever goes wrong, and no traceback, ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clues.errors import CluesError
+from clues.model import Wish
+from tests.unit.api.serving import Api, serve, short_folder
+from tests.unit.builders import hybrid, make_note
+from tests.unit.cli.running import PROGRAM, clues, environment
+
+
+@pytest.fixture(scope="module")
+def _served() -> Iterator[Api]:
+    with serve(hybrid()) as served:
+        yield served
+
+
+@pytest.fixture
+def api(_served: Api) -> Api:
+    _served.control.__init__(hybrid())  # type: ignore[misc]
+    return _served
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with short_folder() as path:
+        yield path
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+READING = (["status"], ["nodes"], ["jobs"], ["sites"], ["events"], ["explain", "gpu-01"], ["version"])
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda command: command[0])
+@pytest.mark.parametrize("form", ["table", "wide", "json", "yaml", "name"])
+def test_every_command_has_every_form(api: Api, command: list[str], form: str) -> None:
+    api.control.add(make_note())
+    result = clues(*command, "-o", form, socket=api.path)
+    assert (result.code, result.err) == (0, "")
+    if form == "json":
+        assert json.loads(result.out)["apiVersion"] == "v1"
+    elif form == "yaml":
+        assert yaml.safe_load(result.out)["apiVersion"] == "v1"
+    else:
+        assert result.out.strip()
+
+
+def test_options_may_stand_before_or_after_the_command(api: Api) -> None:
+    after = clues("nodes", "gpu-01", "-o", "name", "--socket", str(api.path))
+    before = clues("-o", "name", "--socket", str(api.path), "nodes", "gpu-01")
+    assert before.out == after.out == "gpu-01\n"
+
+
+def test_an_option_goes_before_the_environment(api: Api) -> None:
+    assert clues("status", "--socket", str(api.path), CLUES_SOCKET="/nonexistent").code == 0
+
+
+def test_a_terminal_gets_no_colour_with_no_color(api: Api) -> None:
+    command = shlex.join([*PROGRAM, "nodes", "gpu-01"])
+
+    def on_terminal(**more: str) -> str:
+        # script(1) gives the command a terminal of its own
+        done = subprocess.run(
+            ["script", "-qec", command, "/dev/null"],
+            env=environment(CLUES_SOCKET=str(api.path), **more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.decode()
+
+    assert "\x1b[32mbusy" in on_terminal()
+    assert "\x1b" not in on_terminal(NO_COLOR="1")
+    assert "\x1b" not in on_terminal(TERM="dumb")
+    assert "\x1b" not in clues("nodes", "gpu-01", socket=api.path).out
+
+
+# --- orders ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "wish"),
+    [("poweron", Wish.ON), ("poweroff", Wish.OFF), ("drain", Wish.DRAIN), ("disable", Wish.DISABLED), ("enable", None)],
+)
+def test_orders_are_given(api: Api, verb: str, wish: Wish | None) -> None:
+    result = clues(verb, "gpu-[01-02]", "cpu-001", socket=api.path)
+    assert (result.code, result.out.startswith("cpu-001,gpu-[01-02] ")) == (0, True)
+    assert [(names, given) for names, given, _ in api.control.orders] == [(("gpu-01", "gpu-02", "cpu-001"), wish)]
+
+
+def test_pause_and_resume(api: Api) -> None:
+    assert [clues(verb, socket=api.path).code for verb in ("pause", "resume")] == [0, 0]
+    assert [paused for paused, _ in api.control.pauses] == [True, False]
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------
+
+
+def one_line(text: str) -> bool:
+    return text.startswith("clues: ") and text.count("\n") == 1 and text.endswith("\n")
+
+
+def test_without_a_daemon_one_line_says_what_to_do() -> None:
+    result = clues("status")
+    assert (result.code, result.out) == (3, "")
+    assert result.err == (
+        "clues: cluesd does not answer at /nonexistent/clues.sock: is it running? systemctl status cluesd\n"
+    )
+
+
+def test_a_socket_that_nobody_serves_is_no_daemon(folder: Path) -> None:
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(folder / "s"))
+    left.close()
+    result = clues("status", socket=folder / "s")
+    assert (result.code, one_line(result.err)) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"nodes": 3}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + b"[" * 20000,
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\n<p/>",
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "yaml"])
+def test_a_stranger_at_the_socket_is_no_daemon(folder: Path, answer: bytes, form: str) -> None:
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(str(folder / "s"))
+        stranger.listen()
+        stranger.settimeout(30)
+
+        def serve_once() -> None:
+            connection, _ = stranger.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve_once)
+        thread.start()
+        result = clues("nodes", "-o", form, socket=folder / "s")
+        thread.join(30)
+    if form == "yaml" and result.code == 0:  # JSON it was, and as YAML any JSON can be shown
+        return
+    assert (result.code, one_line(result.err)) == (3, True), result
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be another user for once")
+def test_who_may_not_use_the_socket_is_told_so(api: Api) -> None:
+    folder = api.path.parent
+    folder.chmod(0o755)
+    assert stat.S_IMODE(api.path.stat().st_mode) == 0o660
+    # The interpreter itself may stand where only root can read: it becomes nobody when all is loaded.
+    program = (
+        "import os, shutil, sys; from clues.cli import main; os.setgroups([]); os.setgid(65534); os.setuid(65534); "
+        "sys.exit(main(['status']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(CLUES_SOCKET=str(api.path)),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, one_line(done.stderr.decode())) == (4, True), done
+    assert b"group root" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["explain", "nobody"], 1, "no such node, job or site: nobody"),
+        (["nodes", "gpu-99"], 1, "no such node: gpu-99 (did you mean"),
+        (["poweroff", "gpu-01", "gpu-99"], 1, "nothing was changed"),
+        (["drain", "login-01"], 1, "not a node of any pool"),
+        (["poweroff", "gpu-[01"], 2, "is not a hostlist"),
+        (["poweroff", "gpu-01;reboot"], 2, "is not a hostlist"),
+        (["poweroff", "--", "-x"], 2, "is not a hostlist"),
+        (["poweroff", ""], 2, "names no node"),
+        (["nodes", "n[1-999999]"], 2, "more than"),
+        (["nodes", "\x1b[2J"], 2, "\\x1b[2J"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_told_in_one_line(api: Api, arguments: list[str], code: int, told: str) -> None:
+    result = clues(*arguments, socket=api.path)
+    assert (result.code, result.out) == (code, "")
+    assert one_line(result.err)
+    assert told in result.err
+    assert api.control.orders == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["bogus"],
+        ["status", "-o", "xml"],
+        ["poweron"],
+        ["events", "-n", "0"],
+        ["status", "--watch", "0"],
+        ["config"],
+        ["--stat"],
+    ],
+)
+def test_a_wrong_command_line_exits_with_2(arguments: list[str]) -> None:
+    result = clues(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "usage: clues" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_refusal_of_the_daemon_is_told_in_its_words(api: Api) -> None:
+    api.control.failure = CluesError("the ledger\x1b[2J cannot be written")
+    result = clues("poweron", "gpu-01", socket=api.path)
+    assert (result.code, result.err) == (1, "clues: the ledger\\x1b[2J cannot be written\n")
+
+
+def test_no_message_can_command_a_terminal() -> None:
+    result = clues("status", "--socket", "/nonexistent/\x1b[2J")
+    assert (result.code, one_line(result.err), "\\x1b[2J" in result.err) == (3, True, True)
+
+
+def test_a_mistake_of_ours_is_one_line_unless_debugged(api: Api) -> None:
+    broken = "import sys, clues.cli as c; c.build_parser = lambda: 1 / 0; sys.exit(c.main(['status']))"
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", broken],
+            env=environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (run().returncode, one_line(run().stderr), "ZeroDivisionError" in run().stderr) == (1, True, True)
+    assert "Traceback" in run(CLUES_DEBUG="1").stderr
+
+
+# --- output that cannot go where it should ---------------------------------------------------------------
+
+
+def shell(api: Api, text: str) -> subprocess.CompletedProcess[str]:
+    """Run a fixed text in bash, ``clues`` in it being the command."""
+    function = f'clues() {{ {shlex.join(PROGRAM)} "$@"; }}\n'
+    return subprocess.run(
+        ["bash", "-c", function + text],
+        env=environment(CLUES_SOCKET=str(api.path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_reader_that_goes_away_is_no_error_worth_a_word(api: Api, form: str) -> None:
+    done = shell(api, f"clues nodes -o {form} | true; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+@pytest.mark.parametrize("command", ["nodes", "sites"])  # more, and less, than Python keeps back
+def test_a_full_disk_is_told(api: Api, command: str) -> None:
+    done = shell(api, f"clues {command} >/dev/full")
+    assert (done.returncode, done.stderr) == (1, "clues: the output cannot be written: No space left on device\n")
+
+
+def test_closed_outputs_are_survived(api: Api) -> None:
+    assert shell(api, "clues nodes >&-").returncode == 0
+    assert shell(api, "clues status --socket /nonexistent >&- 2>&-").returncode == 3
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(api: Api) -> None:
+    api.control.add(make_note(text="hotovo: žluťoučký"))
+    result = clues("events", socket=api.path, PYTHONIOENCODING="ascii")
+    assert (result.code, "\\u017elu\\u0165ou\\u010dk" in result.out) == (0, True)
+
+
+# --- quick -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_heavy_is_imported(api: Api) -> None:
+    program = (
+        "import sys; from clues.cli import main; code = main(['status']); "
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & set(sys.argv[1].split(','))), "
+        "[name for name in sys.modules if name.startswith('clues.model')])"
+    )
+    heavy = (
+        "pydantic,fastapi,starlette,uvicorn,anyio,yaml,libcloud,paramiko,cryptography,prometheus_client,asyncio,pathlib"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, heavy],
+        env=environment(CLUES_SOCKET=str(api.path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[] []"
