@@ -1,4 +1,7 @@
-"""Whether a worker is what was ordered: looked at before its node is opened, so that no job ever meets a wrong one."""
+"""May this worker be opened? What it found in itself, held against what its node promises to Slurm.
+
+Looked at before its node is opened, so that no job ever meets a worker that is less than was ordered.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,40 @@ from clues.model import ANY_GPU, Facts, Pace, Resources
 
 
 def check_facts(facts: Facts, shape: Resources, pace: Pace) -> list[str]:
-    """Return a sentence for everything that a worker lacks against its shape; empty when it may be opened.
+    """Return why a worker must not be opened, one sentence each that names found and wanted; empty when it
+    may.
 
-    The operating system and the firmware keep part of the memory, so ``pace.memory_share`` of the shape's is enough.
-    GPUs that the worker could not name count for any type.
+    More than wanted is no reason: Slurm uses what the node declares.
     """
-    faults = []
+    reasons = []
     if facts.cpus < shape.cpus:
-        faults.append(f"it has {facts.cpus} CPUs, the shape wants {shape.cpus}")
+        reasons.append(f"it has {facts.cpus} CPUs, {shape.cpus} are wanted")
     least = int(shape.memory_mib * pace.memory_share)
     if facts.memory_mib < least:
-        faults.append(f"it has {facts.memory_mib} MiB of memory, the shape wants at least {least}")
-    found = {gpu.type: gpu.count for gpu in facts.gpus.gpus}
-    unnamed = found.get(ANY_GPU, 0)
-    for gpu in shape.gpus:
-        have = facts.gpus.gpu_count if gpu.type == ANY_GPU else found.get(gpu.type, 0)
-        if gpu.type != ANY_GPU and have < gpu.count:
-            used = min(unnamed, gpu.count - have)
-            have, unnamed = have + used, unnamed - used
-        if have < gpu.count:
-            faults.append(f"it has {have} GPUs {gpu.type}".rstrip() + f", the shape wants {gpu.count}")
-    skew = facts.clock_skew_seconds
-    if abs(skew) > pace.clock_skew.total_seconds():
-        faults.append(
-            f"its clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}; munge would refuse its jobs"
+        reasons.append(
+            f"it has {facts.memory_mib} MiB of memory, at least {least} are wanted"
+            f" ({pace.memory_share:.0%} of {shape.memory_mib} MiB)"
         )
-    return faults
+    if not _has_gpus(facts.gpus, shape):
+        reasons.append(f"it has {_show_gpus(facts.gpus)}, {_show_gpus(shape)} wanted")
+    if abs(facts.clock_skew_seconds) > pace.clock_skew.total_seconds():
+        way = "ahead" if facts.clock_skew_seconds > 0 else "behind"
+        reasons.append(
+            f"its clock is {abs(facts.clock_skew_seconds):.0f} s {way},"
+            f" at most {pace.clock_skew.total_seconds():.0f} s are allowed"
+        )
+    return reasons
+
+
+def _has_gpus(found: Resources, wanted: Resources) -> bool:
+    """GPUs that a worker could count but not name (a device file has no type) may be of any type that is
+    lacking."""
+    named = {gpu.type: gpu.count for gpu in found.gpus}
+    nameless = named.pop(ANY_GPU, 0)
+    lacking = sum(max(0, gpu.count - named.get(gpu.type, 0)) for gpu in wanted.gpus if gpu.type != ANY_GPU)
+    return lacking <= nameless and found.gpu_count >= wanted.gpu_count
+
+
+def _show_gpus(resources: Resources) -> str:
+    names = [f"{gpu.count} GPU{'' if gpu.count == 1 else 's'} {gpu.type}".rstrip() for gpu in resources.gpus]
+    return " and ".join(names) or "no GPU"
