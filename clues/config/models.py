@@ -191,6 +191,7 @@ class PaceSection(Section):
         "A node stood open and idle for so long while its job stayed pending: the job was misread, and buys no more.",
         timedelta(seconds=60),
     )
+    misread_retry: SomeTime = key("After so long such a job is tried again.", timedelta(hours=1))
     clock_skew: SomeTime = key("A worker whose clock is off by more is not opened.", timedelta(seconds=60))
     memory_share: Share = key("The share of its shape's memory that a VM must really have.", 0.9)
     ticket: SomeTime = key("A worker may enrol for so long after its VM was launched.", timedelta(minutes=15))

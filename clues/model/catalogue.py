@@ -122,6 +122,8 @@ class Pace:
     stale_after: timedelta = timedelta(minutes=2)
     #: a node stood open and idle for so long while its job stayed pending: the job was misread
     misread_after: timedelta = timedelta(seconds=60)
+    #: ... and is believed again after so long, in case it was innocent
+    misread_retry: timedelta = timedelta(hours=1)
     #: a worker whose clock is off by more is not opened (munge refuses credentials at 300 s)
     clock_skew: timedelta = timedelta(seconds=60)
     #: share of the shape's memory that a VM must really have (the kernel and firmware take some)

@@ -20,18 +20,20 @@ OUR_REASON = "clues:"
 
 #: How the reasons begin that Slurm itself writes about a machine (22.05's ``src/slurmctld``): a new VM cures them, so
 #: they are not an admin's word.
-SLURM_REASONS = (
-    "Not responding",
+FAULT_REASONS = (
     "Low ",
     "gres/",
-    "Node unexpectedly rebooted",
-    "ResumeTimeout reached",
     "Kill task failed",
     "Prolog error",
     "Epilog error",
     "batch job complete failure",
     "Duplicate jobid",
 )
+
+#: Those that a registering slurmd has refuted: the node may be opened over them.
+PASSING_REASONS = ("Not responding", "Node unexpectedly rebooted", "ResumeTimeout reached")
+
+SLURM_REASONS = FAULT_REASONS + PASSING_REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,13 @@ class Node:
 
     @property
     def drained_by_slurm(self) -> bool:
-        """Slurm itself drained it for a fault of the machine ("Kill task failed"): a new VM cures that."""
-        return "DRAIN" in self.flags and self.reason.startswith(SLURM_REASONS)
+        """Slurm itself closed it for a fault of the machine ("Kill task failed"): a new VM cures that."""
+        return self.closed and self.reason.startswith(FAULT_REASONS)
+
+    @property
+    def openable(self) -> bool:
+        """It is closed, its slurmd answers, and nobody and nothing speaks against opening it."""
+        return self.closed and self.registered and self.reason_is_ours and not self.drained_by_slurm
 
     @property
     def vacant(self) -> bool:

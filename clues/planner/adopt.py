@@ -19,7 +19,7 @@ def adopt(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], tu
     strangers: list[str] = []
     for instance in sorted(_unknown(view, claims), key=lambda one: _likeliest_first(one, view)):
         old = view.world.ended.get(instance.launch_key)
-        if old is not None:
+        if old is not None and old.offer.site == instance.site:
             found[old.key] = _late(old, instance, view)
             continue
         claim = _taken_in(instance, view, {**claims, **found})
@@ -32,10 +32,12 @@ def adopt(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], tu
 
 def _unknown(view: View, claims: Mapping[str, Claim]) -> Iterable[Instance]:
     ids = {(claim.offer.site, claim.instance_id) for claim in claims.values() if claim.instance_id}
+    keys = {(claim.offer.site, claim.key) for claim in claims.values()}
     for listing in view.listings.values():
         for instance in listing.instances:
             ours = instance.cluster == view.world.cluster and instance.state is not InstanceState.GONE
-            if ours and instance.launch_key not in claims and (instance.site, instance.id) not in ids:
+            known = (instance.site, instance.launch_key) in keys or (instance.site, instance.id) in ids
+            if ours and not known:
                 yield instance
 
 
@@ -79,8 +81,11 @@ def _claim(instance: Instance, pool: Pool | None, state: ClaimState, reason: str
     offer = next((one for one in offers if one.key == instance.offer), None)
     offer = offer or next((one for one in offers if one.site == instance.site), None)
     offer = offer or Offer(instance.site, flavor="", image="", market=Market.ON_DEMAND)
+    key = instance.launch_key
+    if not key or key in view.world.claims or key in view.world.ended:
+        key = f"{instance.site}-{instance.id}"  # a key that is taken already, at another site: this VM is a second one
     return Claim(
-        key=instance.launch_key or f"{instance.site}-{instance.id}",
+        key=key,
         kind=Kind(instance.kind) if instance.kind in set(Kind) else Kind.WORKER,
         node=instance.node,
         pool=pool.name if pool is not None else instance.pool,

@@ -121,7 +121,8 @@ def _misread(view: View, claims: Mapping[str, Claim], demand: Demand, memory: Me
     if snapshot is None:
         return memory, []
     pending = {job.id: job for job in snapshot.jobs if job.pending}
-    misread = {job: one for job, one in memory.misread.items() if job in pending}
+    limit = view.settings.pace.misread_retry
+    misread = {job: one for job, one in memory.misread.items() if job in pending and view.now - one.since < limit}
     notes: list[Note] = []
     for claim in claims.values():
         node = view.node(claim.node)
@@ -133,6 +134,8 @@ def _misread(view: View, claims: Mapping[str, Claim], demand: Demand, memory: Me
             job, outlook = pending.get(name), demand.outlooks.get(name)
             if job is None or name in misread or outlook is None or outlook.verdict in (Verdict.WAITS, Verdict.NEVER):
                 continue
+            if claim.gang and outlook.verdict is not Verdict.SERVED:
+                continue  # it lacks other nodes: this one does not stand in vain
             misread[name] = Misread(name, fingerprint(job), view.now, claim.node)
             text = f"{claim.node} stood open and idle for it and it did not start: nothing more is bought for it"
             notes.append(Note(view.now, "misread", f"job {name}", text, (claim.node,)))

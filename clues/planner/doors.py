@@ -22,7 +22,8 @@ class _Orders:
     """Commands collected over all nodes, so that nodes alike share one."""
 
     def __init__(self) -> None:
-        self.open: list[str] = []
+        #: by gang, whose nodes are opened in one command; "" for all others
+        self.open: dict[str, list[str]] = defaultdict(list)
         self.drain: dict[str, list[str]] = defaultdict(list)
         self.power_off: dict[tuple[str, bool], list[str]] = defaultdict(list)
         self.bind: list[Bind] = []
@@ -32,8 +33,7 @@ class _Orders:
         orders: list[Action] = [Drain(tuple(names), reason) for reason, names in self.drain.items()]
         orders += [PowerOff(tuple(names), reason, lost) for (reason, lost), names in self.power_off.items()]
         orders += self.bind
-        if self.open:
-            orders.append(Open(tuple(self.open)))
+        orders += [Open(tuple(names)) for names in self.open.values()]
         return orders
 
 
@@ -88,8 +88,8 @@ def _claimed(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
         _bind(node, pool, claim, orders)
     elif claim.state is ClaimState.READY:
         _bind(node, pool, claim, orders)
-        if node.closed and node.registered and node.reason_is_ours:
-            orders.open.append(node.name)
+        if node.openable:
+            orders.open[claim.gang].append(node.name)
     elif claim.state in {ClaimState.DRAINING, ClaimState.FAILED}:
         if not node.closed:
             orders.drain[STOPPING].append(node.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from clues.model import Claim, ClaimState, Kind, Limits, Node, Offer, Pool, Resources, Wish
 from clues.planner.view import View
@@ -89,7 +90,7 @@ class Buyer:
         if node in self._vacant[pool.name]:
             self._vacant[pool.name].remove(node)
         claim = Claim(
-            key=launch_key(self._view.world.cluster, node.name, generation),
+            key=launch_key(self._view.world.cluster, node.name, generation, now),
             kind=Kind.WORKER,
             node=node.name,
             pool=pool.name,
@@ -110,9 +111,13 @@ class Buyer:
         return claim
 
 
-def launch_key(cluster: str, node: str, generation: int) -> str:
-    """Return the public name of a claim: unique among clusters, stable for one attempt, fit for a tag."""
-    return f"{cluster[:8]}-{node}-{generation}"
+def launch_key(cluster: str, node: str, generation: int, now: datetime) -> str:
+    """Return the public name of a claim: unique among clusters, fit for a tag.
+
+    The moment of the purchase is in it because generations begin anew when the ledger is lost, and a key that a living
+    VM carries must never name another one.
+    """
+    return f"{cluster[:8]}-{node}-{generation}-{int(now.timestamp()):x}"
 
 
 def _vacant(view: View, pool: Pool, taken: set[str]) -> Iterable[Node]:

@@ -33,7 +33,7 @@ class View:
     snapshot: ClusterSnapshot | None
     listings: Mapping[str, Listing]
     pool_by_node: Mapping[str, Pool]
-    _by_key: Mapping[str, Instance] = field(repr=False)
+    _by_key: Mapping[tuple[str, str], Instance] = field(repr=False)
     _by_id: Mapping[tuple[str, str], Instance] = field(repr=False)
 
     def node(self, name: str) -> Node | None:
@@ -48,7 +48,7 @@ class View:
     def instance(self, claim: Claim) -> Instance | None:
         """Return the listed instance of a claim, found by its id or its tag."""
         found = self._by_id.get((claim.offer.site, claim.instance_id)) if claim.instance_id else None
-        return found or self._by_key.get(claim.key)
+        return found or self._by_key.get((claim.offer.site, claim.key))
 
     def lacks(self, claim: Claim, *, since: datetime | None) -> datetime | None:
         """Return when a complete listing, begun after *since*, was taken that lacks this claim's instance."""
@@ -98,6 +98,6 @@ def make_view(world: World, settings: Settings, now: datetime) -> View:
         snapshot=None if world.lrms.error else world.lrms.fresh(now, limit),
         listings=listings,
         pool_by_node={name: pool for pool in settings.pools.values() for name in pool.nodes},
-        _by_key={instance.launch_key: instance for instance in ours if instance.launch_key},
+        _by_key={(instance.site, instance.launch_key): instance for instance in ours if instance.launch_key},
         _by_id={(instance.site, instance.id): instance for instance in ours},
     )

@@ -10,8 +10,8 @@ follows from it here:
 * ``power_down`` wipes DRAIN, and asked of a node that is off it begins all over: so a node that is off or on
   its way is left out.
 * Slurm wants a reason for DOWN and DRAIN and forgets the one before: an admin's is therefore written again.
-* slurmctld writes reasons of its own.  Those about a machine that came or went (:data:`PASSING_REASONS`) do not stand
-  in the way of opening; those about a fault of it ("Low RealMemory") do, but may be replaced when it is closed.
+* slurmctld writes reasons of its own.  Those about a machine that came or went (the model's ``PASSING_REASONS``) do
+  not stand in the way of opening; those about a fault of it ("Low RealMemory") do, but may be replaced when it is closed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,6 @@ from lrms.slurm import words
 from lrms.slurm.constraint import with_site
 from lrms.slurm.tools import Tools
 
-#: Reasons that slurmctld writes by itself when a machine comes or goes.
-PASSING_REASONS = ("Not responding", "Node unexpectedly rebooted", "ResumeTimeout reached")
-
 #: Longest reason that is written, and most nodes named in one command (an argv is bounded).
 _LONGEST_REASON = 100
 _NODES_AT_ONCE = 2000
@@ -46,11 +43,6 @@ def clean_reason(text: str) -> str:
     line = _UNFIT.sub(" ", text).strip()
     line = line if line.startswith(OUR_REASON) else f"{OUR_REASON} {line}"
     return " ".join(line.split())[:_LONGEST_REASON].strip()
-
-
-def may_open_over(reason: str) -> bool:
-    """Return whether a node's reason is ours, none, or slurmctld's about a machine that came or went."""
-    return not reason or reason.startswith((OUR_REASON, *PASSING_REASONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +205,7 @@ def _why_not_open(node: Node) -> str:
         (lambda one: not one.understood, f"has a state that is not known here: {'+'.join(sorted(node.flags))}"),
         (lambda one: not one.closed and "POWERED_DOWN" not in one.flags, ""),
         (lambda one: not one.registered, f"has no slurmd that answers: {'+'.join(sorted(node.flags))}"),
-        (lambda one: not may_open_over(one.reason), f"is kept closed: {node.reason}"),
+        (lambda one: not one.openable, f"is kept closed: {node.reason}"),
     )
     return next((why for applies, why in checks if applies(node)), "")
 

@@ -37,5 +37,12 @@ def _states() -> list[str]:
 
 
 def _moves() -> list[str]:
-    rows = ["## Moves", "", "Any other move is refused by the ledger.", "", "| from | to | made by | when |", "|---|---|---|---|"]
+    rows = [
+        "## Moves",
+        "",
+        "Any other move is refused by the ledger.",
+        "",
+        "| from | to | made by | when |",
+        "|---|---|---|---|",
+    ]
     return rows + [f"| {one.source} | {one.target} | {one.by} | {one.when} |" for one in MOVES]

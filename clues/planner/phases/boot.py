@@ -53,7 +53,8 @@ def step_booting(claim: Claim, view: View) -> Claim:
     if ending_wish(claim, view):
         return unwanted(claim, view)
     if claim.adopted and node is not None and node.registered:
-        return move(claim, ClaimState.JOINING, "adopted; its slurmd is registered", view.now)
+        # what it told at its enrolment is lost, so it cannot be checked; and as its node is closed, nobody uses it
+        return move(claim, ClaimState.DRAINING, "adopted, and cannot be checked any more", view.now)
     pool = view.pool(claim)
     if pool is None:
         return move(claim, ClaimState.DRAINING, "its pool is no longer in the configuration", view.now)

@@ -33,6 +33,8 @@ def step_joining(claim: Claim, view: View) -> Claim:
             text = f"slurmd did not register within {show_duration(pool.join_deadline)} of its enrolment"
             return fail(claim, "join", text, view.now)
         return claim
+    if node.drained_by_slurm:
+        return fail(claim, "check", f"Slurm refuses it: {node.reason}", view.now)
     if claim.facts is not None and (faults := check_facts(claim.facts, claim.shape, view.settings.pace)):
         return fail(claim, "check", "not what was ordered: " + "; ".join(faults), view.now)
     if claim.ready_at is None:

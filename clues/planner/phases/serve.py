@@ -25,7 +25,7 @@ def step_ready(claim: Claim, view: View) -> Claim:
         return unwanted(claim, view)
     if node.kept_by_admin:
         return held(claim, node, view)
-    if node.drained_by_slurm and claim.opened_at is not None:
+    if node.drained_by_slurm:
         return move(claim, ClaimState.DRAINING, f"Slurm took it out: {node.reason}", view.now)
     if claim.opened_at is not None and (node.off or node.turning_off):
         return move(claim, ClaimState.DRAINING, "Slurm has powered it down", view.now)

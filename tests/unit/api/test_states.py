@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,19 +11,26 @@ from hypothesis import strategies as st
 from clues.api.states import RULES, Reading, state_of
 from clues.api.wire import NODE_STATES
 from clues.model import KNOWN_FLAGS, ClaimState, Wish
-from tests.unit.builders import BUSY, CLOSED, DOWN, DRAINING, IDLE, OFF, OPEN_OFF, make_claim, make_node
+from tests.unit.builders import BUSY, CLOSED, DOWN, DRAINING, IDLE, NOW, OFF, OPEN_OFF, make_claim, make_node
 
 S = ClaimState
 ADMIN = "broken fan [root]"
 
 
+SILENT = frozenset({"IDLE", "CLOUD", "NOT_RESPONDING"})
+
+
 def reading(
-    state: ClaimState | None, flags: frozenset[str] | None, reason: str | None = None, **more: object
+    state: ClaimState | None,
+    flags: frozenset[str] | None,
+    reason: str | None = None,
+    opened_at: datetime | None = None,
+    **more: object,
 ) -> Reading:
     node = None
     if flags is not None:
         node = make_node("cpu-1", flags) if reason is None else make_node("cpu-1", flags, reason=reason)
-    return Reading(make_claim("cpu-1", state) if state else None, node, **more)  # type: ignore[arg-type]
+    return Reading(make_claim("cpu-1", state, opened_at=opened_at) if state else None, node, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +54,8 @@ def reading(
         (reading(S.READY, DRAINING, ADMIN), "draining"),
         (reading(S.READY, CLOSED, ADMIN), "held"),
         (reading(S.READY, DOWN), "down"),
-        (reading(S.READY, frozenset({"IDLE", "CLOUD", "NOT_RESPONDING"})), "down"),
+        (reading(S.READY, SILENT, opened_at=NOW), "down"),
+        (reading(S.READY, SILENT), "joining"),
         (reading(S.READY, None), "down"),
         (reading(S.DRAINING, CLOSED), "draining"),
         (reading(S.STOPPING, frozenset({"DOWN", "CLOUD", "POWERING_DOWN"})), "stopping"),

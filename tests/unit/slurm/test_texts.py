@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clues.errors import LrmsError
-from lrms.slurm.commands import clean_reason, may_open_over
+from clues.model import Node, Resources
+from lrms.slurm.commands import clean_reason
 from lrms.slurm.constraint import with_site
 
 
@@ -38,7 +39,7 @@ def test_a_reason_that_is_ours_stays_as_it_is() -> None:
     ],
 )
 def test_over_which_reasons_a_node_is_opened(reason: str, free: bool) -> None:
-    assert may_open_over(reason) is free
+    assert Node("c1", frozenset({"IDLE", "DRAIN"}), Resources(1, 1), reason=reason).openable is free
 
 
 @pytest.mark.parametrize(
