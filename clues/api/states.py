@@ -76,6 +76,8 @@ RULES: tuple[tuple[str, Callable[[Reading], bool]], ...] = (
     ("idle", lambda r: r.claimed(_S.READY) and _usable(r)),
     # Checked and about to be opened: closed by us, for one tick.
     ("joining", lambda r: r.claimed(_S.READY) and r.flagged("DRAIN")),
+    # Opened a moment ago: Slurm 22.05 shows NOT_RESPONDING until its slurmd answers the next time.
+    ("joining", lambda r: r.claimed(_S.READY) and r.claim is not None and r.claim.opened_at is None),
     ("down", lambda r: r.claimed(_S.READY)),
     ("disabled", lambda r: r.wish is Wish.DISABLED),
     ("down", lambda r: r.node is None),

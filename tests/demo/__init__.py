@@ -1,0 +1,1 @@
+"""Tests of `./dev demo` as a user runs it: a process of its own, outside any sandbox."""
