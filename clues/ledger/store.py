@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -251,7 +251,9 @@ def _migrate(connection: sqlite3.Connection, path: Path | None) -> None:
             f"{path}: written by a newer clues (schema {version}, this one knows {VERSION}): upgrade clues"
         )
     if 0 < version < VERSION and path is not None:
-        with sqlite3.connect(path.with_name(f"{path.name}.v{version}")) as copy:
+        backup = path.with_name(f"{path.name}.v{version}")
+        backup.touch(mode=0o600)
+        with closing(sqlite3.connect(backup)) as copy:
             connection.backup(copy)
     for number in range(version, VERSION):
         connection.execute("BEGIN IMMEDIATE")

@@ -32,11 +32,12 @@ def adopt(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], tu
 
 def _unknown(view: View, claims: Mapping[str, Claim]) -> Iterable[Instance]:
     ids = {(claim.offer.site, claim.instance_id) for claim in claims.values() if claim.instance_id}
-    keys = {(claim.offer.site, claim.key) for claim in claims.values()}
+    keys = {(claim.offer.site, claim.key): claim.instance_id for claim in claims.values()}
     for listing in view.listings.values():
         for instance in listing.instances:
             ours = instance.cluster == view.world.cluster and instance.state is not InstanceState.GONE
-            known = (instance.site, instance.launch_key) in keys or (instance.site, instance.id) in ids
+            # a launch key that another instance carries too makes this one a second VM
+            known = keys.get((instance.site, instance.launch_key)) == "" or (instance.site, instance.id) in ids
             if ours and not known:
                 yield instance
 

@@ -25,7 +25,7 @@ def check_facts(facts: Facts, shape: Resources, pace: Pace) -> list[str]:
         )
     if not _has_gpus(facts.gpus, shape):
         reasons.append(f"it has {_show_gpus(facts.gpus)}, {_show_gpus(shape)} wanted")
-    if abs(facts.clock_skew_seconds) > pace.clock_skew.total_seconds():
+    if not abs(facts.clock_skew_seconds) <= pace.clock_skew.total_seconds():  # so written, NaN is refused, too
         way = "ahead" if facts.clock_skew_seconds > 0 else "behind"
         reasons.append(
             f"its clock is {abs(facts.clock_skew_seconds):.0f} s {way},"

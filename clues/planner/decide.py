@@ -45,22 +45,27 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     found, strangers = adopt(view, world.claims)
     claims = {**world.claims, **found}
     # one move for each claim and decision: every state is committed before the next follows from it
-    claims = {key: claim if key in found else advance(with_listing(claim, view), view) for key, claim in claims.items()}
+    claims = {key: with_listing(claim, view) for key, claim in claims.items()}
+    leaving = {key for key, claim in claims.items() if claim.state is ClaimState.DRAINING}
+    claims |= {key: advance(claim, view) for key, claim in claims.items() if key not in found and key not in leaving}
     buyer = Buyer(view, claims)
     if not world.operator.paused:
         _buy_directly(view, claims, buyer)
     demand = find_demand(view, claims, buyer)
     claims |= {claim.key: advance(claim, view) for claim in buyer.bought}
-    claims |= let_go(view, claims, demand.needed)
+    moved = let_go(view, claims, demand.needed)
+    # those that leave go on only now: a job may have called them back
+    moved |= {key: advance(claims[key], view) for key in leaving if key not in moved and key not in found}
+    claims |= moved
     changed, actions = provider_actions(view, claims)
     claims |= changed
     actions += door_actions(view, claims)
     memory, lessons = _learn(view, claims, demand)
-    moved = [claim for key, claim in claims.items() if world.claims.get(key) != claim]
-    notes = [note for claim in moved for note in _notes_on(world.claims.get(claim.key), claim, now)] + lessons
+    changes = [claim for key, claim in claims.items() if world.claims.get(key) != claim]
+    notes = [note for claim in changes for note in _notes_on(world.claims.get(claim.key), claim, now)] + lessons
     live = [claim for claim in claims.values() if claim.live and claim.state is not ClaimState.PLANNED]
     return Plan(
-        claims=tuple(moved),
+        claims=tuple(changes),
         actions=tuple(actions),
         notes=tuple(notes),
         outlooks=demand.outlooks,
@@ -134,12 +139,18 @@ def _misread(view: View, claims: Mapping[str, Claim], demand: Demand, memory: Me
             job, outlook = pending.get(name), demand.outlooks.get(name)
             if job is None or name in misread or outlook is None or outlook.verdict in (Verdict.WAITS, Verdict.NEVER):
                 continue
-            if claim.gang and outlook.verdict is not Verdict.SERVED:
-                continue  # it lacks other nodes: this one does not stand in vain
+            if claim.gang and (outlook.verdict is not Verdict.SERVED or not _all_open_for_long(claim, view, claims)):
+                continue  # it lacked other nodes until a moment ago: this one did not stand in vain
             misread[name] = Misread(name, fingerprint(job), view.now, claim.node)
             text = f"{claim.node} stood open and idle for it and it did not start: nothing more is bought for it"
             notes.append(Note(view.now, "misread", f"job {name}", text, (claim.node,)))
     return (memory if misread == memory.misread else replace(memory, misread=misread)), notes
+
+
+def _all_open_for_long(claim: Claim, view: View, claims: Mapping[str, Claim]) -> bool:
+    mates = [one for one in claims.values() if one.gang == claim.gang and one.state is ClaimState.READY]
+    patience = view.settings.pace.misread_after
+    return all(one.opened_at is not None and view.now - one.opened_at >= patience for one in mates)
 
 
 def _notes_on(before: Claim | None, claim: Claim, now: datetime) -> list[Note]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from clues.model import COMING, Claim, ClusterSnapshot, Job, Node, Outlook, Resources, Verdict
 from clues.planner.bins import Bin, Bins, Likes, Origin
@@ -20,6 +21,9 @@ from clues.planner.placement import Buyer
 from clues.planner.reasons import Need, need_of
 from clues.planner.room import find_room, pool_features, reservations_by_node
 from clues.planner.view import View
+
+#: What a component of a heterogeneous job must be for the others to be bought.
+HOPEFUL = {Verdict.SERVED, Verdict.STARTING, Verdict.BUYING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class _Queue:
     def _from_room(self, group: JobClass) -> list[Taken] | None:
         """Take one task's nodes out of the room there is; all or nothing, and of one site unless it may span."""
         sites: dict[str, list[tuple[Bin, str, Layout]]] = {}
+        wanted = group.key.wanted_nodes
         for room in self.bins:
             layout = group.layout_on(room)
             if layout is None:
@@ -134,8 +139,15 @@ class _Queue:
             for name in reversed(room.names):
                 if group.accepts_name(name):
                     spot.append((room, name, layout))
-                    if len(spot) >= layout.nodes:
+                    if len(spot) >= layout.nodes and not wanted:
                         return self._take(group, spot[: layout.nodes])
+        for spot in sites.values() if wanted else ():  # all nodes that the job names have to be among them
+            spot.sort(key=lambda entry: entry[1] not in wanted)
+            layout = spot[0][2]
+            chosen = spot[: layout.nodes]
+            named = sum(1 for _, name, _ in chosen if name in wanted)
+            if len(chosen) == layout.nodes and named == min(len(wanted), layout.nodes):
+                return self._take(group, chosen)
         group.exhausted = True
         return None
 
@@ -152,14 +164,17 @@ class _Queue:
         for option in group.options:
             site = option.offer.site
             present = self._present(group, site, option.layout)
-            missing = option.layout.nodes - present
-            vacant = self._vacant(group, option, missing)
+            missing = option.layout.nodes - len(present)
+            vacant = self._vacant(group, option, missing, present)
+            unavailable = group.key.wanted_nodes - present - {node.name for node in vacant}
             if len(vacant) < missing:
                 refusal = f"pool {option.pool.name} has {len(vacant)} nodes left that it may use, {missing} needed"
+            elif unavailable and len(group.key.wanted_nodes) <= option.layout.nodes:
+                refusal = f"it asks for {', '.join(sorted(unavailable))}, which cannot be had"
             else:
                 refusal = self.buyer.why_not(option.pool, option.offer, missing)
             if not refusal:
-                self._purchase(job, option, vacant, present)
+                self._purchase(job, option, vacant, len(present))
                 return option
             refusals[site] = refusal if site not in refusals else f"{refusals[site]}; {refusal}"
         # only now is it certain that nothing can be had: other jobs of the class need not ask again in this decision
@@ -167,7 +182,7 @@ class _Queue:
         return None
 
     def _purchase(self, job: Job, option: Option, vacant: list[Node], present: int) -> None:
-        gang = job.het_id or (job.id if option.layout.nodes > 1 else "")
+        gang = job.het_id or ((job.array_id or job.id) if option.layout.nodes > 1 else "")
         mates = sum(1 for one in self.claims.values() if gang and one.gang == gang and one.serving)
         reason = f"for job {job.id}" + (f" ({option.layout.nodes} nodes)" if option.layout.nodes > 1 else "")
         for node in vacant:
@@ -183,24 +198,27 @@ class _Queue:
             if isinstance(group, JobClass):
                 group.exhausted = False
 
-    def _present(self, group: JobClass, site: str, layout: Layout) -> int:
-        """How many nodes of a gang are there already, where the rest would be bought."""
+    def _present(self, group: JobClass, site: str, layout: Layout) -> frozenset[str]:
+        """Which nodes of a gang are there already, where the rest would be bought."""
         if layout.nodes == 1:
-            return 0
-        count = 0
-        for room in self.bins:
-            if (group.spans or room.likes.site == site) and group.layout_on(room) is not None:
-                count += sum(1 for name in room.names if group.accepts_name(name))
-        return min(count, layout.nodes - 1)
+            return frozenset()
+        there = [
+            name
+            for room in self.bins
+            if (group.spans or room.likes.site == site) and group.layout_on(room) is not None
+            for name in room.names
+            if group.accepts_name(name)
+        ]
+        there.sort(key=lambda name: name not in group.key.wanted_nodes)
+        return frozenset(there[: layout.nodes - 1])
 
-    def _vacant(self, group: JobClass, option: Option, most: int) -> list[Node]:
-        found: list[Node] = []
-        for node in self.buyer.vacant(option.pool):
-            if len(found) >= most:
-                break
-            if group.accepts_new(node, self.reserved.get(node.name, frozenset())):
-                found.append(node)
-        return found
+    def _vacant(self, group: JobClass, option: Option, most: int, present: frozenset[str]) -> list[Node]:
+        """Nodes that may be started for a class, as many as are missing; those that the job names come first."""
+        nodes = self.buyer.vacant(option.pool)
+        if wanted := group.key.wanted_nodes - present:
+            nodes = sorted(nodes, key=lambda node: node.name not in wanted)
+        accepted = (node for node in nodes if group.accepts_new(node, self.reserved.get(node.name, frozenset())))
+        return list(islice(accepted, most))
 
     def _blocked(self, job: Job, group: JobClass, nodes: int) -> Outlook:
         if not group.options:
@@ -222,7 +240,7 @@ class _Queue:
             bought = [claim for claim in self.buyer.bought if claim.gang == het_id]
             if not bought:
                 continue
-            blocked = [job.id for job in jobs if self.demand.outlooks[job.id].verdict is Verdict.BLOCKED]
+            blocked = [job.id for job in jobs if self.demand.outlooks[job.id].verdict not in HOPEFUL]
             mates = sum(1 for one in self.claims.values() if one.gang == het_id and one.serving)
             for claim in bought:
                 self.buyer.bought.remove(claim)
@@ -230,6 +248,8 @@ class _Queue:
                     self.buyer.bought.append(replace(claim, gang_size=len(bought) + mates))
             if blocked:
                 for job in jobs:
+                    if job.id in blocked:
+                        continue
                     text = f"its component {', '.join(blocked)} has no nodes, and all start together"
                     self.demand.outlooks[job.id] = Outlook(job.id, Verdict.BLOCKED, text)
 

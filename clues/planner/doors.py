@@ -66,11 +66,16 @@ def _is_second(claim: Claim, all_of_node: list[Claim]) -> bool:
 
 def _unclaimed(node: Node, pool: Pool, view: View, orders: _Orders) -> None:
     """No VM stands behind it: closed, and powered down."""
-    if pool.mode is Mode.EAGER or node.kept_by_admin or node.turning_off:
+    if node.off and node.active_features != node.features:
+        # it may come from any of its sites again: Slurm refuses a job whose --constraint no node has active
+        orders.bind.append(Bind(node.name, "", node.features))
+    if pool.mode is Mode.EAGER or node.turning_off:
         return
     if node.off or node.busy or "POWERING_UP" in node.flags:
         if node.off and not node.busy and "DRAIN" not in node.flags:
-            orders.drain[OFF].append(node.name)
+            orders.drain[node.reason if node.kept_by_admin else OFF].append(node.name)
+        return
+    if node.kept_by_admin:
         return
     if any(site not in view.listings for site in pool.sites):
         return  # it may be the node of a VM that we shall find again

@@ -69,4 +69,5 @@ def _terminate_is_due(claim: Claim, view: View, claims: Mapping[str, Claim]) -> 
         return claim.node not in view.pool_by_node
     if served_by_other:
         return True
-    return node.understood and not node.busy and (node.off or node.turning_off)
+    # closed as well: a slurmctld that lost its state shows the node off and open, and may start a job there any moment
+    return node.understood and node.closed and not node.busy and (node.off or node.turning_off)

@@ -28,7 +28,11 @@ def lay_out(request: Request, size: Resources, default_memory_per_cpu_mib: int) 
         whole node's (facts: Slurm 22.05 without DefMemPerCPU).
     """
     fewest = max(1, request.nodes_min)
-    most = request.nodes_max if request.nodes_max is not None else max(fewest, request.tasks, request.cpus_total)
+    if request.tasks_per_node:  # at most so many on one node
+        fewest = max(fewest, -(-request.tasks // request.tasks_per_node))
+    most = request.nodes_max
+    if most is None:
+        most = max(fewest, request.tasks, request.cpus_total, request.gpus_per_job.gpu_count)
     for nodes in _candidates(request, size, fewest, most):
         each = _share(request, size, nodes, default_memory_per_cpu_mib)
         if each.fits_in(size):
@@ -38,11 +42,9 @@ def lay_out(request: Request, size: Resources, default_memory_per_cpu_mib: int) 
 
 def _candidates(request: Request, size: Resources, fewest: int, most: int) -> list[int]:
     """Numbers of nodes worth trying, ascending: the minimum, then what CPUs, GPUs and task limits call for."""
-    if fewest >= most:
-        return [fewest]
+    if fewest > most:
+        return []
     tried = {fewest}
-    if request.tasks_per_node:
-        tried.add(-(-request.tasks // request.tasks_per_node))
     fit = size.cpus // max(1, request.cpus_per_task)
     while fit > 0 and len(tried) < 64:
         # fewer tasks on each node, for when memory or GPUs bind before CPUs do
@@ -57,8 +59,6 @@ def _candidates(request: Request, size: Resources, fewest: int, most: int) -> li
 
 def _share(request: Request, size: Resources, nodes: int, default_memory_per_cpu_mib: int) -> Resources:
     tasks = -(-request.tasks // nodes)
-    if request.tasks_per_node:
-        tasks = max(tasks, min(request.tasks_per_node, request.tasks))
     cpus = max(tasks * request.cpus_per_task, -(-request.cpus_total // nodes))
     if request.memory_per_node_mib:
         memory = request.memory_per_node_mib

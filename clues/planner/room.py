@@ -57,7 +57,8 @@ def _likes(
         return None
     features = pool_features(pool, claim.offer.site)
     if claim.state is ClaimState.DRAINING:
-        if claim.by_operator or not node.registered or node.busy:
+        leaves = claim.by_operator or claim.opened_at is None or bool(view.lost(claim))
+        if leaves or not node.registered or node.busy:
             return None
         origin = Origin.LEAVING
     elif claim.state is ClaimState.READY and not node.registered and not _just_opened(view, node, claim, pool):

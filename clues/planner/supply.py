@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from clues.model import Claim, ClaimState
+from clues.model import COMING, Claim, ClaimState
 from clues.planner.moves import move
 from clues.planner.view import View
 from clues.units import show_duration
@@ -24,7 +24,7 @@ def let_go(view: View, claims: Mapping[str, Claim], needed: Iterable[str]) -> di
     for pool in view.settings.pools.values():
         mine = [claim for claim in claims.values() if claim.pool == pool.name and claim.serving]
         keep = pool.keep_warm
-        warm = sum(1 for claim in mine if claim.idle_since is not None or claim.state is not ClaimState.READY)
+        warm = sum(1 for claim in mine if _is_warm(claim, view))
         for claim in sorted(mine, key=_dearest_first):
             if claim.state is not ClaimState.READY or claim.idle_since is None:
                 continue
@@ -32,9 +32,10 @@ def let_go(view: View, claims: Mapping[str, Claim], needed: Iterable[str]) -> di
             # a node that pending jobs would use is kept, but not for ever: a job that Slurm holds back for something
             # that is not known here would otherwise keep it, and its bill, without end
             patience = pool.idle + view.settings.pace.misread_after if claim.node in wanted else pool.idle
-            if idle < patience or warm <= keep or leaving >= brake:
+            is_warm = _is_warm(claim, view)
+            if idle < patience or (is_warm and warm <= keep) or leaving >= brake:
                 continue
-            warm -= 1
+            warm -= is_warm
             leaving += 1
             changed[claim.key] = move(claim, ClaimState.DRAINING, f"idle for {show_duration(idle)}", view.now)
     return changed
@@ -46,16 +47,18 @@ def too_few(view: View, claims: Mapping[str, Claim]) -> dict[str, int]:
     for pool in view.settings.pools.values():
         if not pool.keep_warm:
             continue
-        warm = sum(
-            1
-            for claim in claims.values()
-            if claim.pool == pool.name
-            and claim.serving
-            and (claim.state is not ClaimState.READY or claim.idle_since is not None)
-        )
+        warm = sum(1 for claim in claims.values() if claim.pool == pool.name and _is_warm(claim, view))
         if warm < pool.keep_warm:
             lacking[pool.name] = pool.keep_warm - warm
     return lacking
+
+
+def _is_warm(claim: Claim, view: View) -> bool:
+    """Whether a claim's node could take a job at once, or soon will."""
+    if claim.state is not ClaimState.READY:
+        return claim.state in COMING
+    node = view.node(claim.node)
+    return claim.idle_since is not None and node is not None and node.usable
 
 
 def _recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) -> Iterable[Claim]:
@@ -63,6 +66,8 @@ def _recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) -
         node = view.node(claim.node)
         if claim.state is not ClaimState.DRAINING or claim.by_operator or claim.node not in wanted:
             continue
+        if claim.opened_at is None:
+            continue  # it never passed its checks
         if node is not None and node.registered and not node.kept_by_admin and view.pool(claim) is not None:
             yield move(claim, ClaimState.READY, "wanted again", view.now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clues.model import Claim, ClaimState
+from clues.model import Claim, ClaimState, Node
 from clues.planner.checks import check_facts
 from clues.planner.moves import fail, move
 from clues.planner.phases.common import ending_wish, held, unwanted
@@ -25,18 +25,14 @@ def step_joining(claim: Claim, view: View) -> Claim:
         return unwanted(claim, view)
     if node.kept_by_admin:
         return held(claim, node, view)
-    if "INVALID_REG" in node.flags:
-        return fail(claim, "check", f"Slurm refuses it: {node.reason or 'invalid registration'}", view.now)
-    if not node.registered:
+    if not node.registered and "INVALID_REG" not in node.flags:
         waited = view.now - claim.since
         if waited > pool.join_deadline:
             text = f"slurmd did not register within {show_duration(pool.join_deadline)} of its enrolment"
             return fail(claim, "join", text, view.now)
         return claim
-    if node.drained_by_slurm:
-        return fail(claim, "check", f"Slurm refuses it: {node.reason}", view.now)
-    if claim.facts is not None and (faults := check_facts(claim.facts, claim.shape, view.settings.pace)):
-        return fail(claim, "check", "not what was ordered: " + "; ".join(faults), view.now)
+    if faults := _faults(claim, node, view):
+        return fail(claim, "check", "; ".join(faults), view.now)
     if claim.ready_at is None:
         claim = replace(claim, ready_at=view.now)
     return _open_with_gang(claim, view)
@@ -48,7 +44,7 @@ def _open_with_gang(claim: Claim, view: View) -> Claim:
         return move(claim, ClaimState.READY, "slurmd registered, checks passed", view.now)
     mates = [one for one in view.world.claims.values() if one.gang == claim.gang]
     size = max(one.gang_size for one in mates)
-    there = sum(1 for one in mates if one.key == claim.key or _waits_ready(one, view))
+    there = sum(1 for one in mates if one.key == claim.key or _could_open(one, view))
     if there >= size:
         return move(claim, ClaimState.READY, f"all {size} nodes of job {claim.gang} are ready", view.now)
     pool = view.pool(claim)
@@ -59,17 +55,29 @@ def _open_with_gang(claim: Claim, view: View) -> Claim:
     return replace(claim, reason=f"ready; {there} of {size} nodes of job {claim.gang}")
 
 
-def _waits_ready(claim: Claim, view: View) -> bool:
+def _faults(claim: Claim, node: Node, view: View) -> list[str]:
+    """Return why a registered worker must never be opened."""
+    if "INVALID_REG" in node.flags or node.drained_by_slurm:
+        return [f"Slurm refuses it: {node.reason or 'invalid registration'}"]
+    if claim.facts is None:
+        return []
+    return [f"not what was ordered: {fault}" for fault in check_facts(claim.facts, claim.shape, view.settings.pace)]
+
+
+def _could_open(claim: Claim, view: View) -> bool:
     """Whether a mate could be opened now: judged from this same snapshot, so that all mates agree in one tick."""
-    if claim.state is ClaimState.READY:
-        return True
-    if claim.state is not ClaimState.JOINING:
-        return False
     node = view.node(claim.node)
-    sound = claim.facts is None or not check_facts(claim.facts, claim.shape, view.settings.pace)
-    return node is not None and node.registered and sound and not view.lost(claim)
+    if claim.state is ClaimState.READY:  # open, and not taken by another job of the same name (a task of an array)
+        return claim.used_at is None and node is not None and not node.busy
+    if claim.state is not ClaimState.JOINING or node is None or not node.registered:
+        return False
+    if view.lost(claim) or node.kept_by_admin or ending_wish(claim, view):
+        return False
+    return not _faults(claim, node, view)
 
 
 def _gang_pending(claim: Claim, view: View) -> bool:
     snapshot = view.snapshot
-    return snapshot is not None and any(job.id == claim.gang and job.pending for job in snapshot.jobs)
+    if snapshot is None:
+        return False
+    return any(job.pending and claim.gang in (job.id, job.het_id, job.array_id) for job in snapshot.jobs)

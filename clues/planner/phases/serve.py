@@ -54,4 +54,7 @@ def _watch_use(claim: Claim, node: Node, view: View) -> Claim:
     opened_at = claim.opened_at or (view.now if node.usable else None)
     if node.busy:
         return replace(claim, opened_at=opened_at, used_at=claim.used_at or view.now, idle_since=None)
-    return replace(claim, opened_at=opened_at, idle_since=claim.idle_since or view.now)
+    idle_since = claim.idle_since or view.now
+    if node.last_busy is not None:  # jobs may come and go between two looks
+        idle_since = max(idle_since, min(node.last_busy, view.now))
+    return replace(claim, opened_at=opened_at, idle_since=idle_since)
