@@ -142,6 +142,8 @@ class _Queue:
                     if len(spot) >= layout.nodes and not wanted:
                         return self._take(group, spot[: layout.nodes])
         for spot in sites.values() if wanted else ():  # all nodes that the job names have to be among them
+            if not spot:
+                continue
             spot.sort(key=lambda entry: entry[1] not in wanted)
             layout = spot[0][2]
             chosen = spot[: layout.nodes]

@@ -87,8 +87,10 @@ def _unclaimed(node: Node, pool: Pool, view: View, orders: _Orders) -> None:
 
 def _claimed(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
     if claim.state in COMING:
-        if not node.closed and pool.mode is Mode.PLANNED:
-            # also where Slurm has allocated it already: that job goes on, no further one starts before the checks
+        # one that Slurm has allocated itself is drained only once it has registered: drained while it powers up, 22.05
+        # requeues its job; drained then, that job goes on and no further one starts before the checks
+        allocated = node.busy or "POWERING_UP" in node.flags
+        if not node.closed and pool.mode is Mode.PLANNED and (node.registered or not allocated):
             orders.drain[STARTING].append(node.name)
         _bind(node, pool, claim, orders)
     elif claim.state is ClaimState.READY:
