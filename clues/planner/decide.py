@@ -13,22 +13,18 @@ from datetime import datetime
 from clues.model import (
     Claim,
     ClaimState,
-    Memory,
-    Misread,
     Note,
     Plan,
     Resources,
     Settings,
-    Verdict,
     Wish,
     World,
 )
 from clues.planner.adopt import adopt
-from clues.planner.breaker import learn_failure, learn_success
-from clues.planner.demand import Demand, find_demand, unbacked
+from clues.planner.demand import find_demand, unbacked
 from clues.planner.doors import door_actions
 from clues.planner.effects import provider_actions
-from clues.planner.jobclass import fingerprint
+from clues.planner.lessons import find_misread, learn_from_moves
 from clues.planner.phases import advance
 from clues.planner.phases.common import with_listing
 from clues.planner.placement import Buyer, used_by_site
@@ -48,6 +44,9 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     claims = {key: with_listing(claim, view) for key, claim in claims.items()}
     leaving = {key for key, claim in claims.items() if claim.state is ClaimState.DRAINING}
     claims |= {key: advance(claim, view) for key, claim in claims.items() if key not in found and key not in leaving}
+    # what has just failed is not bought again in the same breath
+    memory = learn_from_moves(world.memory, world.claims, claims, now, settings.pace)
+    view = replace(view, world=replace(world, memory=memory))
     buyer = Buyer(view, claims)
     if not world.operator.paused:
         _buy_directly(view, claims, buyer)
@@ -60,7 +59,7 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     changed, actions = provider_actions(view, claims)
     claims |= changed
     actions += door_actions(view, claims)
-    memory, lessons = _learn(view, claims, demand)
+    memory, lessons = find_misread(view, claims, demand.outlooks)
     changes = [claim for key, claim in claims.items() if world.claims.get(key) != claim]
     notes = [note for claim in changes for note in _notes_on(world.claims.get(claim.key), claim, now)] + lessons
     live = [claim for claim in claims.values() if claim.live and claim.state is not ClaimState.PLANNED]
@@ -100,57 +99,6 @@ def _buy_one(view: View, buyer: Buyer, name: str, reason: str) -> None:
         if not buyer.why_not(pool, offer, 1):
             buyer.buy(pool, offer, node, (), reason)
             return
-
-
-def _learn(view: View, claims: Mapping[str, Claim], demand: Demand) -> tuple[Memory, list[Note]]:
-    """Return what this decision's own findings teach: boots that failed, nodes that work, jobs that were misread."""
-    memory = view.world.memory
-    pace, now = view.settings.pace, view.now
-    for claim in claims.values():
-        before = view.world.claims.get(claim.key)
-        if before is None or before.state is claim.state:
-            continue
-        if claim.failure and not before.failure:
-            memory = learn_failure(memory, claim.offer, claim.failure, claim.reason, now, pace)
-        elif claim.state is ClaimState.READY and before.state is ClaimState.JOINING:
-            memory = learn_success(memory, claim)
-    return _misread(view, claims, demand, memory)
-
-
-def _misread(view: View, claims: Mapping[str, Claim], demand: Demand, memory: Memory) -> tuple[Memory, list[Note]]:
-    """A node stood open and idle for long while the job it was bought for stayed pending: do not buy for that again.
-
-    If another job took the node, nobody misread anything: it was used.
-    """
-    snapshot = view.snapshot
-    if snapshot is None:
-        return memory, []
-    pending = {job.id: job for job in snapshot.jobs if job.pending}
-    limit = view.settings.pace.misread_retry
-    misread = {job: one for job, one in memory.misread.items() if job in pending and view.now - one.since < limit}
-    notes: list[Note] = []
-    for claim in claims.values():
-        node = view.node(claim.node)
-        if claim.state is not ClaimState.READY or claim.used_at or claim.opened_at is None:
-            continue
-        if node is None or not node.usable or view.now - claim.opened_at < view.settings.pace.misread_after:
-            continue
-        for name in claim.jobs:
-            job, outlook = pending.get(name), demand.outlooks.get(name)
-            if job is None or name in misread or outlook is None or outlook.verdict in (Verdict.WAITS, Verdict.NEVER):
-                continue
-            if claim.gang and (outlook.verdict is not Verdict.SERVED or not _all_open_for_long(claim, view, claims)):
-                continue  # it lacked other nodes until a moment ago: this one did not stand in vain
-            misread[name] = Misread(name, fingerprint(job), view.now, claim.node)
-            text = f"{claim.node} stood open and idle for it and it did not start: nothing more is bought for it"
-            notes.append(Note(view.now, "misread", f"job {name}", text, (claim.node,)))
-    return (memory if misread == memory.misread else replace(memory, misread=misread)), notes
-
-
-def _all_open_for_long(claim: Claim, view: View, claims: Mapping[str, Claim]) -> bool:
-    mates = [one for one in claims.values() if one.gang == claim.gang and one.state is ClaimState.READY]
-    patience = view.settings.pace.misread_after
-    return all(one.opened_at is not None and view.now - one.opened_at >= patience for one in mates)
 
 
 def _notes_on(before: Claim | None, claim: Claim, now: datetime) -> list[Note]:

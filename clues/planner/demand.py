@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from clues.model import COMING, Claim, ClusterSnapshot, Job, Node, Outlook, Resources, Verdict
+from clues.model import COMING, Claim, ClusterSnapshot, Job, Node, Outlook, Resources, Verdict, Wish
 from clues.planner.bins import Bin, Bins, Likes, Origin
+from clues.planner.gangs import could_open_soon, mates_of
 from clues.planner.jobclass import ClassKey, JobClass, Option, UnreadableConstraint, class_key, fingerprint, make_class
 from clues.planner.layout import Layout
 from clues.planner.placement import Buyer
 from clues.planner.reasons import Need, need_of
-from clues.planner.room import find_room, pool_features, reservations_by_node
+from clues.planner.room import find_room, partitions_by_pool, pool_features, reservations_by_node
 from clues.planner.view import View
 
 #: What a component of a heterogeneous job must be for the others to be bought.
@@ -59,6 +60,7 @@ class _Queue:
         self.reserved = reservations_by_node(snapshot)
         self.bins: Bins = find_room(view, claims, self.reserved)
         self.claims = claims
+        self.partitions = partitions_by_pool(view, snapshot)
         self.classes: dict[ClassKey, JobClass | str] = {}
         #: nodes that are on their way for each job already: it buys nothing twice, whatever else goes wrong
         self.coming = Counter(job for claim in claims.values() if claim.state in COMING for job in claim.jobs)
@@ -83,6 +85,10 @@ class _Queue:
         if need is Need.UNKNOWN:
             text = f"pending for {job.reason!r}, a reason that is not known here: nothing is bought for it"
             return Outlook(job.id, Verdict.UNKNOWN, text)
+        if job.dependency:
+            return Outlook(job.id, Verdict.WAITS, f"waits for other jobs: {job.dependency}")
+        if job.eligible is not None and job.eligible > self.view.now and not _is_estimate(job):
+            return Outlook(job.id, Verdict.WAITS, f"may not start before {job.eligible:%Y-%m-%d %H:%M:%S} UTC")
         if job.count <= 0:
             return Outlook(job.id, Verdict.WAITS, "its array's throttle is reached")
         misread = self.view.world.memory.misread.get(job.id)
@@ -99,7 +105,7 @@ class _Queue:
         found = self.classes.get(key)
         if found is None:
             try:
-                found = make_class(key, self.view, self.snapshot)
+                found = make_class(key, self.view, self.snapshot, self.partitions)
             except UnreadableConstraint as error:
                 found = str(error)
             self.classes[key] = found
@@ -185,7 +191,8 @@ class _Queue:
 
     def _purchase(self, job: Job, option: Option, vacant: list[Node], present: int) -> None:
         gang = job.het_id or ((job.array_id or job.id) if option.layout.nodes > 1 else "")
-        mates = sum(1 for one in self.claims.values() if gang and one.gang == gang and one.serving)
+        site = None if option.pool.span else option.offer.site
+        mates = sum(1 for one in mates_of(gang, site, self.claims.values()) if could_open_soon(one, self.view))
         reason = f"for job {job.id}" + (f" ({option.layout.nodes} nodes)" if option.layout.nodes > 1 else "")
         for node in vacant:
             # what of the gang is open already does not have to be waited for; what is starting does
@@ -256,6 +263,15 @@ class _Queue:
                     self.demand.outlooks[job.id] = Outlook(job.id, Verdict.BLOCKED, text)
 
 
+def _is_estimate(job: Job) -> bool:
+    """Whether the start that Slurm tells may be its backfill's guess instead of the user's ``--begin``.
+
+    While all fitting nodes are closed there is no guess; Slurm 22.05 then says ReqNodeNotAvail of a job that may not
+    start yet, until its next scheduling pass.
+    """
+    return job.reason.startswith(("Resources", "Priority"))
+
+
 def _fewest_nodes(group: JobClass) -> int:
     return group.options[0].layout.nodes if group.options else 1
 
@@ -279,9 +295,10 @@ def unbacked(view: View, claims: Mapping[str, Claim]) -> list[tuple[Node, Resour
         return []
     backed = {claim.node for claim in claims.values() if claim.live}
     found = []
+    unwanted = {name for name, wish in view.world.operator.wishes.items() if wish is not Wish.ON}
     for name, pool in view.pool_by_node.items():
         node = snapshot.nodes.get(name)
-        if node is None or name in backed or not node.understood or node.kept_by_admin:
+        if node is None or name in backed or name in unwanted or not node.understood or node.kept_by_admin:
             continue
         if "POWERING_UP" in node.flags or "POWER_UP" in node.flags or (node.busy and node.off):
             found.append((node, pool.shape))

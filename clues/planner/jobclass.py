@@ -125,8 +125,12 @@ def fingerprint(job: Job) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def make_class(key: ClassKey, view: View, snapshot: ClusterSnapshot) -> JobClass:
+def make_class(
+    key: ClassKey, view: View, snapshot: ClusterSnapshot, partitions: Mapping[str, frozenset[str]]
+) -> JobClass:
     """Work out which pools and offers can serve a class.
+
+    :param partitions: by pool, those that its nodes are in.
 
     :raises UnreadableConstraint: when its constraint is not modelled.
     """
@@ -135,8 +139,8 @@ def make_class(key: ClassKey, view: View, snapshot: ClusterSnapshot) -> JobClass
     misfits: dict[str, str] = {}
     default_memory = snapshot.default_memory_per_cpu_mib
     for rank, pool in enumerate(view.settings.pools.values()):
-        if key.partitions and not set(pool.partitions) & set(key.partitions):
-            misfits[pool.name] = f"is in partition {','.join(pool.partitions)}"
+        if key.partitions and partitions[pool.name].isdisjoint(key.partitions):
+            misfits[pool.name] = f"is in partition {','.join(sorted(partitions[pool.name]))}"
             continue
         layout = lay_out(key.request, pool.shape, default_memory)
         if layout is None:

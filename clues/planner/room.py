@@ -18,6 +18,17 @@ def reservations_by_node(snapshot: ClusterSnapshot) -> dict[str, frozenset[str]]
     return {name: frozenset(names) for name, names in found.items()}
 
 
+def partitions_by_pool(view: View, snapshot: ClusterSnapshot) -> dict[str, frozenset[str]]:
+    """Return the partitions of each pool's nodes: what the configuration says, and what Slurm has besides
+    (``PartitionName=all Nodes=ALL``)."""
+    return {
+        pool.name: frozenset(pool.partitions).union(
+            *(node.partitions for name in pool.nodes if (node := snapshot.nodes.get(name)) is not None)
+        )
+        for pool in view.settings.pools.values()
+    }
+
+
 def pool_features(pool: Pool, site: str) -> frozenset[str]:
     """Return the features of a node of *pool* once it is bound to *site*."""
     return pool.features | {pool.name, site}

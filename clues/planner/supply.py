@@ -68,6 +68,10 @@ def _recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) -
             continue
         if claim.opened_at is None:
             continue  # it never passed its checks
+        pool = view.settings.pools.get(claim.pool)
+        idle = view.now - (claim.idle_since or view.now)
+        if pool is None or idle >= pool.idle + view.settings.pace.misread_after:
+            continue  # it was let go although wanted: called back, it would be kept for ever
         if node is not None and node.registered and not node.kept_by_admin and view.pool(claim) is not None:
             yield move(claim, ClaimState.READY, "wanted again", view.now)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from clues.model import Claim, ClaimState, Node
 from clues.planner.checks import check_facts
+from clues.planner.gangs import mates_of, stands_ready
 from clues.planner.moves import fail, move
 from clues.planner.phases.common import ending_wish, held, unwanted
 from clues.planner.view import View
@@ -42,12 +43,13 @@ def _open_with_gang(claim: Claim, view: View) -> Claim:
     """Move to ready alone, or with all mates at once, or give up on mates that do not come."""
     if not claim.gang or not _gang_pending(claim, view):
         return move(claim, ClaimState.READY, "slurmd registered, checks passed", view.now)
-    mates = [one for one in view.world.claims.values() if one.gang == claim.gang]
+    pool = view.pool(claim)
+    site = None if pool is not None and pool.span else claim.offer.site
+    mates = mates_of(claim.gang, site, view.world.claims.values())
     size = max(one.gang_size for one in mates)
     there = sum(1 for one in mates if one.key == claim.key or _could_open(one, view))
     if there >= size:
         return move(claim, ClaimState.READY, f"all {size} nodes of job {claim.gang} are ready", view.now)
-    pool = view.pool(claim)
     ready_at = claim.ready_at or view.now
     if pool is not None and view.now - ready_at > pool.boot_deadline + pool.join_deadline:
         text = f"the other nodes of job {claim.gang} did not come"
@@ -66,9 +68,9 @@ def _faults(claim: Claim, node: Node, view: View) -> list[str]:
 
 def _could_open(claim: Claim, view: View) -> bool:
     """Whether a mate could be opened now: judged from this same snapshot, so that all mates agree in one tick."""
+    if claim.state is ClaimState.READY:
+        return stands_ready(claim, view)
     node = view.node(claim.node)
-    if claim.state is ClaimState.READY:  # open, and not taken by another job of the same name (a task of an array)
-        return claim.used_at is None and node is not None and not node.busy
     if claim.state is not ClaimState.JOINING or node is None or not node.registered:
         return False
     if view.lost(claim) or node.kept_by_admin or ending_wish(claim, view):
