@@ -37,6 +37,9 @@ def _launch_is_due(claim: Claim, view: View) -> bool:
         return True
     if view.world.operator.paused or view.lacks(claim, since=claim.launched_at) is None:
         return False
+    breaker = view.world.memory.breakers.get(claim.offer.site)
+    if breaker is not None and breaker.until > view.now:
+        return False  # the site has asked for time
     if _sent_before_start(claim.launched_at, view):
         return True
     wait = min(2.0 ** min(claim.launches, 8), 300.0)

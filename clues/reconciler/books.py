@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 from clues.errors import LedgerError
@@ -21,7 +22,7 @@ class Books:
 
     def __init__(self, ledger: Ledger, now: datetime) -> None:
         self._ledger = ledger
-        self._claims = ledger.live_claims()
+        self._claims = {key: _not_in_the_future(claim, now) for key, claim in ledger.live_claims().items()}
         self._generations = ledger.generations()
         self.memory: Memory = ledger.memory()
         self.operator: Operator = ledger.operator()
@@ -110,6 +111,17 @@ class Books:
         same_day = _day(now) == _day(self._booked_at)
         self._spent = (self._spent if same_day else 0.0) + sum(spend.values())
         self._booked_at = now
+
+
+def _not_in_the_future(claim: Claim, now: datetime) -> Claim:
+    """Return *claim* with no time later than *now*: the wall clock may have been set back while no daemon ran, and
+    deadlines would stand still until it has caught up."""
+    late = {
+        field.name: now
+        for field in fields(claim)
+        if isinstance(value := getattr(claim, field.name), datetime) and value > now
+    }
+    return replace(claim, **late) if late else claim
 
 
 def _day(at: datetime) -> str:
