@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from clues.errors import LedgerError
 from clues.ledger import Commit, Ledger
@@ -116,7 +117,7 @@ class Books:
 def _not_in_the_future(claim: Claim, now: datetime) -> Claim:
     """Return *claim* with no time later than *now*: the wall clock may have been set back while no daemon ran, and
     deadlines would stand still until it has caught up."""
-    late = {
+    late: dict[str, Any] = {
         field.name: now
         for field in fields(claim)
         if isinstance(value := getattr(claim, field.name), datetime) and value > now

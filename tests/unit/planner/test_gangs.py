@@ -1,0 +1,119 @@
+"""A gang is opened together or not at all, and a lesser job waiting beside it does not take the first node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from clues.model import (
+    Claim,
+    ClaimState,
+    World,
+)
+from tests.unit.builders import (
+    BUSY,
+    CLOSED,
+    IDLE,
+    ago,
+    make_claim,
+    make_node,
+)
+from tests.unit.planner.claims import (
+    GOOD,
+    S,
+)
+from tests.unit.planner.deciding import bought, cluster, job, opened, plan, state_of
+
+
+def mate(number: int, state: ClaimState = S.JOINING, **more: Any) -> Claim:
+    return make_claim(
+        f"cpu-{number}",
+        state,
+        **{
+            "facts": GOOD,
+            "jobs": ("101",),
+            "gang": "101",
+            "gang_size": 2,
+            "since": ago(seconds=20),
+            "launched_at": ago(minutes=2),
+            **more,
+        },
+    )
+
+
+def gang(*claims: Claim, flags: Any = None, jobs: Any = None) -> World:
+    wanted = [job(cpus=8, nodes=2)] if jobs is None else jobs
+    return cluster(wanted, claims, flags=flags or {claim.node: CLOSED for claim in claims})
+
+
+def test_a_gang_is_opened_in_one_command_when_all_are_there() -> None:
+    decided = plan(gang(mate(1), mate(2)))
+    assert sorted(opened(decided)) == ["cpu-1", "cpu-2"]
+    assert len([one for one in decided.actions if type(one).__name__ == "Open"]) == 1
+
+
+def test_the_first_of_a_gang_stays_closed_until_its_mate_has_come() -> None:
+    lesser = job(102, priority=1)
+    for other in (mate(2, S.BOOTING), mate(2, S.LAUNCHING)):
+        world = gang(mate(1), other, flags={"cpu-1": CLOSED}, jobs=[job(cpus=8, nodes=2, priority=1000), lesser])
+        decided = plan(world)
+        assert opened(decided) == []
+        assert state_of(decided, world) is S.JOINING
+
+
+def test_a_mate_that_fails_its_checks_opens_nobody() -> None:
+    decided = plan(gang(mate(1), mate(2, facts=replace(GOOD, cpus=1))))
+    assert opened(decided) == []
+
+
+def test_a_mate_that_an_admin_holds_opens_nobody() -> None:
+    claims = [mate(1), mate(2)]
+    nodes = [make_node("cpu-1", CLOSED), make_node("cpu-2", CLOSED, reason="broken fan [root]")]
+    decided = plan(cluster([job(cpus=8, nodes=2)], claims, nodes=nodes))
+    assert opened(decided) == []
+
+
+def test_a_mate_that_failed_is_bought_again_and_waited_for() -> None:
+    world = gang(mate(1), mate(2, S.FAILED, failure="boot"))
+    decided = plan(world)
+    assert bought(decided) == ["cpu-3"]
+    assert opened(decided) == []
+    claims = {claim.key: claim for claim in (*world.claims.values(), *decided.claims)}
+    assert max(claim.gang_size for claim in claims.values() if claim.gang == "101") == 2
+
+
+def test_a_gang_whose_job_is_gone_opens_what_it_has() -> None:
+    assert opened(plan(gang(mate(1), mate(2, S.BOOTING), flags={"cpu-1": CLOSED}, jobs=[]))) == ["cpu-1"]
+
+
+def test_mates_that_never_come_are_not_waited_for_for_ever() -> None:
+    world = gang(mate(1, ready_at=ago(hours=1)), mate(2, S.LAUNCHING, since=ago(minutes=1)), flags={"cpu-1": CLOSED})
+    assert state_of(plan(world), world) is S.DRAINING
+
+
+def test_a_het_job_waits_for_all_its_components() -> None:
+    """All components of a heterogeneous job must be up together; their ids differ from the job's own."""
+    parts = [job("200+0", cpus=8, het_id="200"), job("200+1", cpus=8, het_id="200")]
+    claims = [mate(1, gang="200", jobs=("200+0",)), mate(2, S.BOOTING, gang="200", jobs=("200+1",))]
+    assert opened(plan(gang(*claims, flags={"cpu-1": CLOSED}, jobs=parts))) == []
+
+
+def test_the_second_task_of_an_array_of_gangs_waits_for_its_own_mates() -> None:
+    waiting = job("100_[2]", cpus=8, nodes=2, array_id="100")
+    running = job("100_1", cpus=8, nodes=2, state="RUNNING", array_id="100")
+    claims = [
+        mate(1, S.READY, gang="100"),
+        mate(2, S.READY, gang="100"),
+        mate(3, gang="100", jobs=("100_[1-2]",)),
+        mate(4, S.BOOTING, gang="100", jobs=("100_[1-2]",)),
+    ]
+    world = gang(*claims, flags={"cpu-1": BUSY, "cpu-2": BUSY, "cpu-3": CLOSED}, jobs=[waiting, running])
+    assert opened(plan(world)) == []
+
+
+def test_mates_that_served_before_and_stand_idle_are_there() -> None:
+    """After a requeue: two VMs of the gang live on, the third is new."""
+    old = [mate(n, S.READY, gang_size=3, opened_at=ago(hours=1), used_at=ago(hours=1)) for n in (1, 2)]
+    flags = {"cpu-1": IDLE, "cpu-2": IDLE, "cpu-3": CLOSED}
+    world = gang(*old, mate(3, gang_size=3), flags=flags, jobs=[job(cpus=8, nodes=3)])
+    assert opened(plan(world)) == ["cpu-3"]
