@@ -52,6 +52,8 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
         _buy_directly(view, claims, buyer)
     demand = find_demand(view, claims, buyer)
     claims |= {claim.key: advance(claim, view) for claim in buyer.bought}
+    # before anything is let go: a node that goes unused teaches
+    memory, lessons = find_misread(view, claims, demand.outlooks)
     moved = let_go(view, claims, demand.needed)
     # those that leave go on only now: a job may have called them back
     moved |= {key: advance(claims[key], view) for key in leaving if key not in moved and key not in found}
@@ -59,7 +61,6 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     changed, actions = provider_actions(view, claims)
     claims |= changed
     actions += door_actions(view, claims)
-    memory, lessons = find_misread(view, claims, demand.outlooks)
     changes = [claim for key, claim in claims.items() if world.claims.get(key) != claim]
     notes = [note for claim in changes for note in _notes_on(world.claims.get(claim.key), claim, now)] + lessons
     live = [claim for claim in claims.values() if claim.live and claim.state is not ClaimState.PLANNED]

@@ -31,7 +31,10 @@ def let_go(view: View, claims: Mapping[str, Claim], needed: Iterable[str]) -> di
             idle = view.now - claim.idle_since
             # a node that pending jobs would use is kept, but not for ever: a job that Slurm holds back for something
             # that is not known here would otherwise keep it, and its bill, without end
-            patience = pool.idle + view.settings.pace.misread_after if claim.node in wanted else pool.idle
+            patience = pool.idle
+            if claim.node in wanted:
+                idle = view.now - max(claim.idle_since, claim.opened_at or claim.idle_since)
+                patience += view.settings.pace.misread_after
             is_warm = _is_warm(claim, view)
             if idle < patience or (is_warm and warm <= keep) or leaving >= brake:
                 continue
