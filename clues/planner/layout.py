@@ -25,7 +25,7 @@ def lay_out(request: Request, size: Resources, default_memory_per_cpu_mib: int) 
     """Return the layout of *request* on nodes of *size*, or None when no number of such nodes can hold it.
 
     :param default_memory_per_cpu_mib: the cluster's ``DefMemPerCPU``; 0 means that a job that names no memory takes a
-        whole node's (facts: Slurm 22.05 without DefMemPerCPU).
+        whole node's (seen on Slurm 22.05 without DefMemPerCPU).
     """
     fewest = max(1, request.nodes_min)
     if request.tasks_per_node:  # at most so many on one node

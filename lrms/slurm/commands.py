@@ -11,7 +11,8 @@ follows from it here:
   its way is left out.
 * Slurm wants a reason for DOWN and DRAIN and forgets the one before: an admin's is therefore written again.
 * slurmctld writes reasons of its own.  Those about a machine that came or went (the model's ``PASSING_REASONS``) do
-  not stand in the way of opening; those about a fault of it ("Low RealMemory") do, but may be replaced when it is closed.
+  not stand in the way of opening; those about a fault of it ("Low RealMemory") do, but may be replaced when it is
+  closed.
 """
 
 from __future__ import annotations
