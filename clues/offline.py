@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from clues.config import CONNECTORS, LRMS, Loaded, check, load
+from clues.config import LRMS, Loaded, check, load
 from clues.errors import CluesError
 from clues.ports import Lrms, PluginContext
 from clues.registry import find_plugins
@@ -82,5 +82,3 @@ def _parser(name: str) -> argparse.ArgumentParser:
     parser.add_argument("file", nargs="?", type=Path, default=DEFAULT_FILE)
     return parser
 
-
-__all__ = ["CONNECTORS", "DEFAULT_FILE", "build_lrms", "config_check", "slurm_config"]
