@@ -7,6 +7,7 @@ on with the monotonic clock; towards wall time it only drifts, one part in a hun
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,22 +17,24 @@ JUMP = timedelta(seconds=5)
 
 
 class SteadyClock:
-    """A :class:`clues.ports.Clock` for the real world."""
+    """A :class:`clues.ports.Clock` for the real world; any thread may ask it."""
 
     def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._wall, self._monotonic = wall, monotonic
         self._now = wall()
         self._last = monotonic()
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
         """Return the time, never less than the time before, and never more ahead of it than really passed (+1 %)."""
-        last = self._monotonic()
-        passed = max(0.0, last - self._last)
-        self._last = last
-        self._now += passed
-        gap = self._wall() - self._now
-        self._now += max(-passed / 100, min(passed / 100, gap))
-        return datetime.fromtimestamp(self._now, UTC)
+        with self._lock:  # two threads at once would count the same time twice
+            last = self._monotonic()
+            passed = max(0.0, last - self._last)
+            self._last = last
+            self._now += passed
+            gap = self._wall() - self._now
+            self._now += max(-passed / 100, min(passed / 100, gap))
+            return datetime.fromtimestamp(self._now, UTC)
 
     def monotonic(self) -> float:
         """Return seconds that never jump."""

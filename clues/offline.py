@@ -81,4 +81,3 @@ def _parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("file", nargs="?", type=Path, default=DEFAULT_FILE)
     return parser
-

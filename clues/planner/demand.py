@@ -22,6 +22,7 @@ from clues.planner.placement import Buyer
 from clues.planner.reasons import Need, need_of
 from clues.planner.room import find_room, partitions_by_pool, pool_features, reservations_by_node
 from clues.planner.view import View
+from clues.units import show_duration
 
 #: What a component of a heterogeneous job must be for the others to be bought.
 HOPEFUL = {Verdict.SERVED, Verdict.STARTING, Verdict.BUYING}
@@ -93,9 +94,10 @@ class _Queue:
             return Outlook(job.id, Verdict.WAITS, "its array's throttle is reached")
         misread = self.view.world.memory.misread.get(job.id)
         if misread is not None and misread.fingerprint == fingerprint(job):
+            retry = show_duration(self.view.settings.pace.misread_retry)
             text = (
                 f"node {misread.node} stood open for it and it did not start; nothing is bought for it again "
-                "until the job changes (scontrol update) or is requeued"
+                f"until the job changes (scontrol update) or {retry} have passed"
             )
             return Outlook(job.id, Verdict.MISREAD, text)
         return None

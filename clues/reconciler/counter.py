@@ -74,7 +74,8 @@ class Counter:
 
         :raises InvalidRequest: a node that is in no pool.
         """
-        strange = [name for name in nodes if self._reconciler.settings.pool_of(name) is None]
+        known = {name for pool in self._reconciler.settings.pools.values() for name in pool.nodes}
+        strange = [name for name in nodes if name not in known]
         if strange:
             raise InvalidRequest(f"no pool has a node named {', '.join(strange)}")
         operator = self._books.operator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,3 +74,21 @@ def test_it_never_goes_back_and_never_runs_ahead(steps: list[tuple[float, float]
 def test_a_monotonic_clock_that_stands_still_is_no_error() -> None:
     _, clock = make()
     assert clock.now() == clock.now()
+
+
+def test_threads_that_ask_at_once_do_not_make_it_run_ahead() -> None:
+    seconds = iter(range(100))
+    others: list[threading.Thread] = []
+
+    def monotonic() -> float:
+        now = next(seconds)
+        if now == 1:  # while one thread is in the middle of asking, another one asks
+            others.append(threading.Thread(target=lambda: clock.now()))
+            others[0].start()
+            others[0].join(0.3)
+        return now
+
+    clock = SteadyClock(wall=lambda: 0.0, monotonic=monotonic)
+    clock.now()
+    others[0].join()
+    assert clock.now().timestamp() <= 3
