@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 
-from clues.model import Claim, ClaimState, ClusterSnapshot, Node, Pool
+from clues.model import NOTHING, Claim, ClaimState, ClusterSnapshot, Node, Pool
 from clues.planner.bins import Bins, Likes, Origin
 from clues.planner.view import View
 
@@ -41,9 +42,13 @@ def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, fr
     if snapshot is None:
         return bins
     by_node = serving_by_node(claims.values())
+    running_on = {name for job in snapshot.jobs if job.running for name in job.nodes}
+    pending = {job.id for job in snapshot.jobs if job.pending}
     for name, node in snapshot.nodes.items():
         claim = by_node.get(name)
         pool = view.pool_by_node.get(name)
+        if claim is not None and name not in running_on and _just_taken(view, node, claim, pending):
+            node = replace(node, used=NOTHING)
         likes = _likes(view, node, claim, pool, reserved.get(name, frozenset()))
         if likes is not None:
             bins.add(likes, name)
@@ -83,3 +88,13 @@ def _likes(
 def _just_opened(view: View, node: Node, claim: Claim, pool: Pool) -> bool:
     """Whether the node will serve in a moment: Slurm 22.05 shows NOT_RESPONDING from its opening to its next answer."""
     return claim.used_at is None and not node.off and view.now - claim.since <= pool.join_deadline
+
+
+def _just_taken(view: View, node: Node, claim: Claim, pending: Set[str]) -> bool:
+    """Whether the job that a node was bought for has started there while Slurm was looked at.
+
+    Jobs are read before nodes, so it still reads as pending, and its node as taken: counted so, another VM would be
+    bought for it.
+    """
+    first_use = claim.used_at is None or claim.used_at == view.now
+    return node.busy and first_use and not pending.isdisjoint(claim.jobs)

@@ -101,7 +101,7 @@ def test_terminate_ends_a_running_job_at_once(front: FrontEnd, site: LocalSite) 
     front.wait_node("c1", "DRAIN", without=["POWERED_DOWN"])
     front.update_node("c1", "state=resume")
     beat = front.folder / "home" / "beat"
-    front.sbatch(f"while :; do echo . >>{beat}; sleep 0.05; done")
+    front.sbatch(f"while :; do echo . >>'{beat}'; sleep 0.05; done")
     until("the job to run", beat.exists)
     connector.terminate(instance.id)
     before = beat.stat().st_size

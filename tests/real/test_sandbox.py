@@ -155,7 +155,7 @@ def test_an_ordinary_user_without_namespaces_is_sent_to_sudo_and_told_why(tmp_pa
     # A sudo that only writes down what it was asked for: there may be none on this machine, or one with a password.
     sudo = tmp_path / "bin" / "sudo"
     sudo.parent.mkdir()
-    sudo.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n')
+    sudo.write_text(f'#!/bin/sh\necho "$@" >>"{tmp_path}/asked"\n')
     sudo.chmod(0o755)
     # Not root, in a user namespace where no other may be made.
     script = (

@@ -17,6 +17,7 @@ from tests.unit.builders import (
     IDLE,
     ahead,
     make_claim,
+    make_job,
     make_node,
     make_offer,
     make_pool,
@@ -317,3 +318,12 @@ def test_an_exclusive_job_wants_an_empty_node() -> None:
 def test_a_node_that_an_operator_wants_off_is_not_bought_even_if_slurm_has_allocated_it(wish: Wish) -> None:
     world = cluster(flags={"cpu-3": {"ALLOCATED", "CLOUD", "POWERING_UP"}}, operator=Operator(wishes={"cpu-3": wish}))
     assert plan(world).claims == ()
+
+
+def test_a_job_that_started_between_the_two_reads_buys_no_second_node() -> None:
+    """Jobs are read before nodes: it still reads as pending, and the node that it has just started on as taken."""
+    node = make_node("cpu-1", BUSY, reason="", used=CPU_SHAPE)
+    claim = make_claim("cpu-1", jobs=("101",), opened_at=NOW)
+    assert bought(plan(cluster([job(cpus=8)], nodes=[node], claims=[claim]))) == []
+    running = make_job("100", "RUNNING", nodes=("cpu-1",))  # another job has it: then the node is no room
+    assert len(bought(plan(cluster([job(cpus=8), running], nodes=[node], claims=[claim])))) == 1
