@@ -27,7 +27,7 @@ from clues.bootstrap.enrolment import EnrolmentService
 from clues.bootstrap.tickets import Tickets
 from clues.bootstrap.user_data import render
 from clues.clock import SteadyClock
-from clues.config import CONNECTORS, LRMS, OVERLAYS, Loaded, Plugins, load
+from clues.config import CONNECTORS, DEFAULT_FILE, LRMS, OVERLAYS, Loaded, Plugins, load
 from clues.daemon import Daemon, EnrolmentDesk, Home
 from clues.errors import CluesError, ConfigError
 from clues.executor import Executor
@@ -40,8 +40,6 @@ from clues.registry import find_plugins
 from clues.workers import Threads
 
 log = logging.getLogger(__name__)
-
-DEFAULT_FILE = Path("/etc/clues/clues.yaml")
 
 
 @dataclass

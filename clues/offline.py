@@ -9,12 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from clues.config import LRMS, Loaded, check, load
+from clues.config import DEFAULT_FILE, LRMS, Loaded, check, load
 from clues.errors import CluesError
 from clues.ports import Lrms, PluginContext
 from clues.registry import find_plugins
-
-DEFAULT_FILE = Path("/etc/clues/clues.yaml")
 
 
 def config_check(argv: list[str]) -> int:

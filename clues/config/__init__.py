@@ -5,7 +5,19 @@ their meaning are in ``models.py``.
 """
 
 from clues.config.fields import Endpoint
-from clues.config.loading import Checked, Loaded, Summary, check, load
+from clues.config.loading import DEFAULT_FILE, Checked, Loaded, Summary, check, load
 from clues.config.plugins import CONNECTORS, LRMS, OVERLAYS, Plugins
 
-__all__ = ["CONNECTORS", "LRMS", "OVERLAYS", "Checked", "Endpoint", "Loaded", "Plugins", "Summary", "check", "load"]
+__all__ = [
+    "CONNECTORS",
+    "DEFAULT_FILE",
+    "LRMS",
+    "OVERLAYS",
+    "Checked",
+    "Endpoint",
+    "Loaded",
+    "Plugins",
+    "Summary",
+    "check",
+    "load",
+]

@@ -22,6 +22,9 @@ from clues.errors import ConfigError
 from clues.model import Limits, Offer, Pace, Pool, Resources, Settings, Site
 from clues.units import Money
 
+#: where the configuration of an installed clues is
+DEFAULT_FILE = Path("/etc/clues/clues.yaml")
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

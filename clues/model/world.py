@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 from clues.model.claim import Claim
 from clues.model.cloud import Listing
 from clues.model.cluster import ClusterSnapshot
-from clues.model.resources import Resources
 
 T = TypeVar("T")
 
@@ -224,4 +223,3 @@ class Plan:
     orphans: tuple[str, ...] = ()
     #: what runs and starts now, per hour, in the cluster's currency
     cost_per_hour: float = 0.0
-    used: Mapping[str, Resources] = field(default_factory=dict)

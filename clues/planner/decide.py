@@ -15,7 +15,6 @@ from clues.model import (
     ClaimState,
     Note,
     Plan,
-    Resources,
     Settings,
     Wish,
     World,
@@ -27,7 +26,7 @@ from clues.planner.effects import provider_actions
 from clues.planner.lessons import find_misread, learn_from_moves
 from clues.planner.phases import advance
 from clues.planner.phases.common import with_listing
-from clues.planner.placement import Buyer, used_by_site
+from clues.planner.placement import Buyer
 from clues.planner.supply import let_go, too_few
 from clues.planner.view import View, make_view
 
@@ -73,14 +72,13 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
         granted=_granted(world, claims),
         orphans=strangers,
         cost_per_hour=sum(claim.offer.price_per_hour or 0.0 for claim in live),
-        used=_used(claims),
     )
 
 
 def _buy_directly(view: View, claims: Mapping[str, Claim], buyer: Buyer) -> None:
     """Buy for particular nodes: those that Slurm waits for, those that an operator wants on, those to keep warm."""
     wishes = view.world.operator.wishes
-    for node, _ in unbacked(view, claims):
+    for node in unbacked(view, claims):
         _buy_one(view, buyer, node.name, "Slurm has allocated it and waits")
     for pool in view.settings.pools.values():
         for node in list(buyer.vacant(pool)):
@@ -123,7 +121,3 @@ def _granted(world: World, claims: Mapping[str, Claim]) -> tuple[str, ...]:
         ):
             done.append(name)
     return tuple(done)
-
-
-def _used(claims: Mapping[str, Claim]) -> dict[str, Resources]:
-    return {site: used.resources for site, used in used_by_site(claims.values()).items()}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from clues.model import COMING, Claim, ClusterSnapshot, Job, Node, Outlook, Resources, Verdict, Wish
+from clues.model import COMING, Claim, ClusterSnapshot, Job, Node, Outlook, Verdict, Wish
 from clues.planner.bins import Bin, Bins, Likes, Origin
 from clues.planner.gangs import could_open_soon, mates_of
 from clues.planner.jobclass import ClassKey, JobClass, Option, UnreadableConstraint, class_key, fingerprint, make_class
@@ -287,7 +287,7 @@ def _outlook(job: Job, worst: Origin, pool: str, nodes: int) -> Outlook:
     return Outlook(job.id, Verdict.STARTING, text, pool, nodes)
 
 
-def unbacked(view: View, claims: Mapping[str, Claim]) -> list[tuple[Node, Resources]]:
+def unbacked(view: View, claims: Mapping[str, Claim]) -> list[Node]:
     """Return nodes of ours that Slurm has allocated or is powering up although no VM stands behind them.
 
     That happens to nodes declared a moment ago and not closed yet, after slurmctld lost its state, and in eager pools.
@@ -298,10 +298,10 @@ def unbacked(view: View, claims: Mapping[str, Claim]) -> list[tuple[Node, Resour
     backed = {claim.node for claim in claims.values() if claim.live}
     found = []
     unwanted = {name for name, wish in view.world.operator.wishes.items() if wish is not Wish.ON}
-    for name, pool in view.pool_by_node.items():
+    for name in view.pool_by_node:
         node = snapshot.nodes.get(name)
         if node is None or name in backed or name in unwanted or not node.understood or node.kept_by_admin:
             continue
         if "POWERING_UP" in node.flags or "POWER_UP" in node.flags or (node.busy and node.off):
-            found.append((node, pool.shape))
+            found.append(node)
     return found
