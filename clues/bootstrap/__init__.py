@@ -1,4 +1,4 @@
-"""A VM's first minutes: the user-data it boots with, its ticket, and the service that redeems the ticket.
+"""A VM's first minutes: the user-data it boots with, its ticket, and the front that lets it in.
 
-Nothing in here knows the core: the service speaks to a `clues.ports.Desk` and could be a process of its own.
+The front (:mod:`clues.bootstrap.main`) is a process of its own: it knows the signer and the inventory, not the core.
 """

@@ -31,6 +31,10 @@ class Connection:
 
     #: the client's address, without port
     address: str
+    #: the certificate that it has shown (DER), verified against the CA; None: none
+    certificate: bytes | None
+    #: gives its seat to somebody else while it only waits; once is enough
+    give_up_seat: Callable[[], None]
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
     _limits: Limits
@@ -80,11 +84,13 @@ def listen_on(listen: tuple[str, int]) -> socket.socket:
 
 async def serve_connections(
     listener: socket.socket,
-    context: ssl.SSLContext,
+    context: Callable[[], ssl.SSLContext],
     limits: Limits,
     serve: Callable[[Connection], Awaitable[None]],
 ) -> None:
     """Accept for ever and run *serve* for each client; cancelled, it drops them all.
+
+    :param context: returns what to speak TLS with; asked anew for each client.
 
     What a client's :class:`OSError` or deadline ends is that client alone; so does an error in *serve*, which
     is told to the loop's exception handler.
@@ -94,10 +100,9 @@ async def serve_connections(
     seats = Seats(limits.connections_per_address)
     clients: set[asyncio.Task[None]] = set()
 
-    def leave(task: asyncio.Task[None], address: str) -> None:
+    def leave(task: asyncio.Task[None], give_up_seat: Callable[[], None]) -> None:
         clients.discard(task)
-        seats.leave(address)
-        room.release()
+        give_up_seat()
         if not task.cancelled() and (error := task.exception()):
             loop.call_exception_handler({"message": "a request failed", "exception": error})
 
@@ -116,9 +121,10 @@ async def serve_connections(
                 client.close()
                 room.release()
                 continue
-            task = loop.create_task(_meet(client, address, context, limits, serve))
+            give_up_seat = _once(partial(seats.leave, address), room.release)
+            task = loop.create_task(_meet(client, address, give_up_seat, context(), limits, serve))
             clients.add(task)
-            task.add_done_callback(partial(leave, address=address))
+            task.add_done_callback(partial(leave, give_up_seat=give_up_seat))
     finally:
         for task in clients:
             task.cancel()
@@ -126,9 +132,20 @@ async def serve_connections(
             await asyncio.wait(clients)
 
 
+def _once(*calls: Callable[[], None]) -> Callable[[], None]:
+    waiting = list(calls)
+
+    def make() -> None:
+        while waiting:
+            waiting.pop()()
+
+    return make
+
+
 async def _meet(
     client: socket.socket,
     address: str,
+    give_up_seat: Callable[[], None],
     context: ssl.SSLContext,
     limits: Limits,
     serve: Callable[[Connection], Awaitable[None]],
@@ -147,7 +164,8 @@ async def _meet(
         )
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        await serve(Connection(address, reader, writer, limits))
+        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        await serve(Connection(address, certificate, give_up_seat, reader, writer, limits))
     except _CLIENT_FAULTS as error:
         _log.debug("enrolment: the client at %s went wrong: %s", address, type(error).__name__)
     finally:

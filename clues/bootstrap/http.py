@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as the enrolment service speaks: one POST a connection, its length told first.
+"""As much of HTTP/1.1 as the enrolment front speaks: one POST a connection, its length told first, or one GET.
 
 A general server would accept chunked bodies, pipelining, upgrades; each is a way to be held up or misled, and
 no worker needs one.  What is not understood is refused, and the connection closed.
@@ -44,6 +44,8 @@ class Head:
 
     method: str
     path: str
+    #: what stands behind the ``?``; empty: nothing does
+    query: str
     headers: Mapping[str, str]
     #: bytes of the body
     length: int
@@ -67,14 +69,19 @@ def parse_head(head: bytes, *, largest_body: int) -> Head:
         if not header or header[1].lower() in headers:
             raise Refused(400, "A header is malformed or there twice.")
         headers[header[1].lower()] = header[2].strip(" \t")
+    path, _, query = request[2].partition("?")
+    if request[1] == "GET":
+        if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
+            raise Refused(400, "A GET has no body.")
+        return Head("GET", path, query, MappingProxyType(headers), 0)
     if request[1] != "POST":
-        raise Refused(405, "Only POST is understood here.")
+        raise Refused(405, "Only GET and POST are understood here.")
     if "transfer-encoding" in headers or not _LENGTH.fullmatch(headers.get("content-length", "")):
         raise Refused(411, "The length of the body has to be told.")
     length = int(headers["content-length"])
     if length > largest_body:
         raise Refused(413, f"The body is larger than {largest_body} bytes.")
-    return Head(request[1], request[2], MappingProxyType(headers), length)
+    return Head("POST", path, query, MappingProxyType(headers), length)
 
 
 def write_answer(status: int, body: bytes, *, retry_after_seconds: int = 0) -> bytes:

@@ -58,14 +58,14 @@ def create(path: Path, content: bytes) -> bytes:
     :raises ConfigError: it cannot be made, or the one that is there is refused by :func:`read`.
     """
     try:
-        written = _write_beside(path, content)
+        written = _write_private(path, content)
         try:
             os.link(written, path)
         except FileExistsError:
             pass  # somebody was quicker: theirs is the one
         finally:
             written.unlink()
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be made: {error.strerror}") from error
     found = read(path)
@@ -80,18 +80,27 @@ def replace(path: Path, content: bytes) -> None:
     :raises ConfigError: it cannot be written.
     """
     try:
-        _write_beside(path, content).replace(path)
-        _flush_folder(path.parent)
+        _write_private(path, content).replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _write_beside(path: Path, content: bytes) -> Path:
+def _write_private(path: Path, content: bytes) -> Path:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return write_beside(path, content, 0o600)
+
+
+def write_beside(path: Path, content: bytes, mode: int) -> Path:
+    """Write a new file of this mode, whatever the umask is, beside *path*, flushed; return it. It is to be renamed.
+
+    :raises OSError: it cannot be written; nothing of it is left.
+    """
     written = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    handle = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -101,7 +110,11 @@ def _write_beside(path: Path, content: bytes) -> Path:
     return written
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk when this returns.
+
+    :raises OSError: the disk refuses.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
