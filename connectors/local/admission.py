@@ -6,7 +6,7 @@ once cannot take the same address, the same last place, or make two VMs for one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
@@ -17,6 +17,9 @@ from connectors.local.config import LocalConfig
 from connectors.local.machine import USER_DATA_LIMIT
 from connectors.local.store import Record, Store
 
+#: A site that chooses addresses leaves so many at the beginning of its network to others, as clouds do.
+_FIRST_FREE = 10
+
 
 def admit(
     request: LaunchRequest, config: LocalConfig, store: Store, context: PluginContext, *, broken: bool = False
@@ -26,10 +29,10 @@ def admit(
     *broken*: the instance is to be one that the site fails to make.
 
     :raises InvalidRequest: unknown flavor, wrong address, or one that an instance has.
-    :raises QuotaExceeded: the account's bound is reached; it is looked at first, as clouds do.
+    :raises QuotaExceeded: the account's bound is reached; it is looked at first, as clouds do. Or no address is free.
     :raises NoCapacity: the site is full.
     """
-    address = _checked_address(request, config)
+    address = _checked_address(request, config) if request.address else ""
     flavor = config.flavors.get(request.offer.flavor)
     if flavor is None:
         known = ", ".join(config.flavors)
@@ -47,6 +50,7 @@ def admit(
         for record in live:
             if record.address == address:
                 raise InvalidRequest(f"address {address} belongs to instance {record.id} ({record.node})")
+        address = address or _free_address(config, {record.address for record in live})
         used = total(live).plus(flavor.resources)
         full = config.quota.what_is_full(len(live) + 1, used)
         if full:
@@ -81,15 +85,23 @@ def total(records: Sequence[Record]) -> Resources:
     return used
 
 
+def _free_address(config: LocalConfig, taken: Container[str]) -> str:
+    """Return an address for a VM whose request leaves the choice to the site."""
+    network = config.network.network
+    for number in range(_FIRST_FREE, network.num_addresses - 1):
+        address = network[number]
+        if address != config.gateway and str(address) not in taken:
+            return str(address)
+    raise QuotaExceeded(f"no address is free in {network}")
+
+
 def _checked_address(request: LaunchRequest, config: LocalConfig) -> str:
     """Return the request's address in its one form."""
     network = config.network.network
     try:
         address = IPv4Address(request.address)
     except ValueError as error:
-        raise InvalidRequest(
-            f"{request.address!r} is no address: this site gives none of its own, it needs `network:` in clues.yaml"
-        ) from error
+        raise InvalidRequest(f"{request.address!r} is no IPv4 address") from error
     if address not in network or address in (config.gateway, network[0], network[-1]):
         raise InvalidRequest(f"address {address} is not one for a VM in {network}")
     return str(address)

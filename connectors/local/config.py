@@ -102,11 +102,22 @@ class LocalConfig(_Model):
         default=(Path("/home"),),
         description="folders of the front-end that every VM sees at the same path, as over NFS",
     )
+    accounts: Path | None = Field(
+        default=None,
+        description="folder with the files `passwd` and `group` of the image; without it its accounts are the "
+        "front-end's",
+    )
     bridge: str = Field(
         default="clues0", pattern=r"^[a-z][a-z0-9_-]{0,14}$", description="bridge of the VMs; made if it is missing"
     )
+    namespace: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$",
+        description="network namespace (of `ip netns`) of the bridge and the VMs' cables; empty: the daemon's own",
+    )
     gateway: IPv4Address = Field(
-        default=IPv4Address("10.77.0.1"), description="address of the bridge, which is the front-end's"
+        default=IPv4Address("10.77.0.1"),
+        description="address of the bridge; it is the VMs' gateway, and in the daemon's own namespace the front-end's",
     )
     prefix: int = Field(default=16, ge=8, le=30, strict=True, description="prefix length of the network on the bridge")
     boot_time: Duration = Field(default=timedelta(0), description="time from the launch to the start of user-data")
@@ -117,7 +128,7 @@ class LocalConfig(_Model):
 
     @model_validator(mode="after")
     def _paths_are_absolute(self) -> LocalConfig:
-        for path in (self.folder, *self.shared):
+        for path in filter(None, (self.folder, *self.shared, self.accounts)):
             if not path.is_absolute():
                 raise ValueError(f"{path} is relative, and a daemon stands in no particular folder: write it from /")
         return self

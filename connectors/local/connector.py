@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import TypeVar
 
 from clues.errors import (
@@ -24,18 +25,22 @@ from clues.errors import (
     error_code,
 )
 from clues.model import (
+    Finding,
     Flavor,
     Instance,
     InstanceState,
+    Kind,
     LaunchOutcome,
     LaunchRequest,
     Listing,
+    Offer,
+    Price,
     Quota,
     Resources,
     make_gpus,
 )
 from clues.ports import PluginContext
-from connectors.local import image, machine, network
+from connectors.local import image, machine, network, offered
 from connectors.local.admission import admit, total
 from connectors.local.config import LocalConfig
 from connectors.local.faults import ERRORS, CallLog, Fault, Faults
@@ -109,15 +114,28 @@ class LocalConnector:
 
     def flavors(self) -> list[Flavor]:
         """Return the configured flavors."""
-        return [
-            Flavor(
-                name,
-                flavor.resources,
-                flavor.price.amount if flavor.price else None,
-                flavor.price.currency if flavor.price else "",
-            )
-            for name, flavor in self._config.flavors.items()
-        ]
+        return offered.flavors(self._config)
+
+    def prices(self, offers: Sequence[Offer]) -> dict[str, Price]:
+        """Return the configured prices; of both markets the same."""
+        return offered.prices(self._config, offers)
+
+    def credentials_until(self) -> None:
+        """Return None: it needs no credentials."""
+
+    def console(self, instance_id: str) -> str:
+        """Return the last lines that the VM's user-data and services have written.
+
+        :raises NotFound: this cluster has no such instance.
+        """
+        record = self._store.read(instance_id) if self._store.is_id(instance_id) else None
+        if record is None or record.cluster != self._cluster:
+            raise NotFound(f"this cluster has no instance {instance_id}")
+        return machine.console_end(self._store.vm_folder(instance_id), lines=500)
+
+    def examine(self, offers: Sequence[Offer]) -> list[Finding]:
+        """Look for what VMs are made with, and for the offers' flavors."""
+        return offered.examine(self._config, offers)
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
@@ -203,6 +221,7 @@ class LocalConnector:
             generation=record.generation,
             offer=record.offer,
             addresses=(record.address,),
+            macs=(network.hardware_address(IPv4Address(record.address)),),
             created_at=record.created_at,
             fault=fault,
         )
@@ -230,7 +249,7 @@ class LocalConnector:
         labels = {"node": request.node, "flavor": request.offer.flavor}
         try:
             fault = self._next_fault("launch", labels)
-            network.ensure_bridge(self._config.bridge, self._config.network)
+            network.ensure_bridge(self._config.bridge, self._config.network, self._config.namespace)
             broken = fault is not None and fault.fault == "build-error"
             record = admit(request, self._config, self._store, self._context, broken=broken)
             starter = self._power_on(record, request.user_data)
@@ -266,7 +285,7 @@ class LocalConnector:
         try:
             if not folder.exists():
                 image.prepare(folder, self._hardware(record), room=machine.room(), now=time.time())
-            return machine.power_on(folder, user_data)
+            return machine.power_on(folder, user_data, network.namespace_file(self._config.namespace))
         except (OSError, subprocess.SubprocessError):
             self._undo(record)
             raise
@@ -291,7 +310,8 @@ class LocalConnector:
             bridge=self._config.bridge,
             resources=record.resources,
             boot_seconds=self._config.boot_time.total_seconds(),
-            shared=self._config.shared,
+            shared=self._config.shared if record.kind == Kind.WORKER else (),
+            accounts=self._config.accounts or Path("/etc"),
         )
         for fault in self.faults.take("boot", {"node": record.node, "flavor": record.flavor}, every=True):
             hardware = _SPOIL[fault.fault](hardware, fault.seconds)
@@ -313,7 +333,7 @@ class LocalConnector:
                 machine.power_off(process, _POWER_OFF)
             except TimeoutError as error:
                 raise OutcomeUnknown(f"instance {instance_id} is not dead yet", words=str(error)) from error
-        network.remove_cable(network.cable_name(folder))
+        network.remove_cable(network.cable_name(folder), self._config.namespace)
         self._change(instance_id, gone_at=datetime.now(UTC))
         shutil.rmtree(folder, ignore_errors=True)  # what is left of it, the next listing clears away
 

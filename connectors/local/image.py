@@ -3,10 +3,12 @@
 The VM shares the machine's programs (``/usr``), and folders of the front-end, as over NFS: ``/home``, or what the
 site's configuration names. What a machine must have for itself lies in the VM's folder and is mounted over the
 machine's: ``/etc``, ``/root``, ``/tmp``, ``/var/lib``, ``/var/log``, ``/var/spool``; ``/run`` is a tmpfs. The accounts
-are the front-end's, as in every cluster; where it has no user 1000, as whom Slurm and jobs run here, it is `clues`.
+are the front-end's, or those that the site's configuration names; where there is no user 1000, as whom Slurm and jobs
+run where a VM's root is a fake one, it is `clues`.
 
-Two things in ``/etc`` are clues' own, and any image may have them: ``/etc/clues/facts`` states hardware that the kernel
-would not tell, ``/etc/clues/start`` starts a service where there is no service manager.
+Three things in ``/etc`` are clues' own, and any image may have them: ``/etc/clues/facts`` states hardware that the
+kernel would not tell, ``/etc/clues/start`` starts a service where there is no service manager, ``/etc/clues/power-off``
+ends the VM from inside.
 
 The folder is made under another name and renamed: a VM's folder is complete, or not there.
 """
@@ -32,8 +34,8 @@ FILES = Path(__file__).resolve().parent / "vm"
 #: Folders of each VM's own, by the path at which it sees them.
 OWN = ("etc", "root", "tmp", "var/lib", "var/log", "var/spool", "var/tmp")
 
-#: Of the machine's /etc, what programs in /usr do not run without (Debian's links to slurmd, awk, ...).
-SHARED_ETC = ("alternatives", "ld.so.cache", "ssl")
+#: Of the machine's /etc, what programs in /usr do not run without (Debian's links to slurmd and awk, what su may do).
+SHARED_ETC = ("alternatives", "ld.so.cache", "openmpi", "pam.d", "security", "ssl")
 
 _ACCOUNTS = {"passwd": "clues:x:1000:1000:jobs:/home/clues:/bin/sh\n", "group": "clues:x:1000:\n"}
 _BROKEN_START = '#!/bin/sh\necho "start: $1: the image is broken" >&2\nexit 1\n'
@@ -59,6 +61,8 @@ class Hardware:
     services_work: bool = True
     #: folders of the front-end that it sees at the same paths
     shared: tuple[Path, ...] = ()
+    #: folder with the image's ``passwd`` and ``group``
+    accounts: Path = Path("/etc")
 
 
 def prepare(folder: Path, hardware: Hardware, *, room: str, now: float) -> None:
@@ -89,7 +93,7 @@ def prepare(folder: Path, hardware: Hardware, *, room: str, now: float) -> None:
 
 def _write_etc(etc: Path, hardware: Hardware, now: float) -> None:
     for name, account in _ACCOUNTS.items():
-        text = Path("/etc", name).read_text(encoding="utf-8")
+        text = (hardware.accounts / name).read_text(encoding="utf-8")
         known = any(line.split(":")[2:3] == ["1000"] for line in text.splitlines())
         (etc / name).write_text(text if known else text + account, encoding="utf-8")
     shutil.copyfile(FILES / "nsswitch.conf", etc / "nsswitch.conf")
@@ -105,6 +109,8 @@ def _write_etc(etc: Path, hardware: Hardware, now: float) -> None:
     else:
         start.write_text(_BROKEN_START, encoding="utf-8")
     start.chmod(0o755)
+    shutil.copyfile(FILES / "power-off.sh", etc / "clues" / "power-off")
+    (etc / "clues" / "power-off").chmod(0o755)
 
 
 def facts(hardware: Hardware, now: float) -> str:

@@ -97,8 +97,10 @@ class Starter:
             os.close(self._word)
 
 
-def power_on(folder: Path, user_data: str) -> Starter:
+def power_on(folder: Path, user_data: str, network: Path = Path("/proc/self/ns/net")) -> Starter:
     """Start the VM whose folder is ready. *user_data* goes to it through a pipe and is stored nowhere.
+
+    :param network: the network namespace that its cable is plugged into.
 
     :raises ValueError: *user_data* is too long.
     :raises OSError: nothing was started.
@@ -119,7 +121,7 @@ def power_on(folder: Path, user_data: str) -> Starter:
         console = os.open(folder / "console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         stack.callback(os.close, console)
         subprocess.run(
-            ["setsid", "--fork", "sh", str(FILES / "power-on.sh"), str(FILES)],
+            ["setsid", "--fork", "sh", str(FILES / "power-on.sh"), str(FILES), str(network)],
             cwd=folder,
             env={"PATH": PATH, "LANG": "C.UTF-8"},
             stdin=data_out,

@@ -9,7 +9,8 @@ It needs no privilege where the kernel gives user namespaces to ordinary users. 
 (sudo), with the reason; then the same namespaces are made without a user namespace. Nothing is ever skipped silently.
 
 A fake root cannot setgroups, on which Slurm's daemons insist. They run under a second user namespace, in which the same
-user is not root but an account named `clues` (`as_slurm_user`).
+user is not root but an account named `clues` (`as_slurm_user`). With *ids* there are more users than one inside, and
+root may become each of them, as on a real machine: where root asks for it, or newuidmap and /etc/subuid allow it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from connectors.local import ids as ids_of_root
 from connectors.local import init
 
 SLURM_USER = "clues"
@@ -43,16 +45,24 @@ SYSCTLS = (
 # Copied from the machine's /etc, as far as they are there; the rest of /etc does not exist inside.
 ETC_COPIED = (
     "alternatives ld.so.cache ld.so.conf ld.so.conf.d localtime timezone os-release debian_version mtab protocols "
-    "services terminfo inputrc bash.bashrc profile gai.conf ssl/openssl.cnf iproute2"
+    "services terminfo inputrc bash.bashrc profile gai.conf ssl/openssl.cnf iproute2 netconfig openmpi "
+    "pam.d security/limits.conf security/pam_env.conf"
 ).split()
 
-# What a user's session says of programs and places that are not inside: another Slurm, proxies, agents.
+# What a user's session says of programs and places that are not inside: another Slurm, proxies, agents, certificates.
 DROPPED_PREFIXES = tuple("SLURM SBATCH SALLOC SRUN_ SQUEUE SINFO SACCT SCONTROL SCANCEL MUNGE XDG_".split())
 DROPPED = frozenset(
     "HTTP_PROXY HTTPS_PROXY ALL_PROXY FTP_PROXY NO_PROXY TMPDIR TEMP TMP SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS "
-    "NOTIFY_SOCKET LD_PRELOAD".split()
+    "NOTIFY_SOCKET LD_PRELOAD SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE".split()
 )
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+#: what to do where a sandbox with several users is wanted and cannot be made
+CURE = (
+    "run it as root, or install newuidmap (Debian package uidmap) and give this user 65536 ids in /etc/subuid and "
+    "/etc/subgid"
+)
 
 
 class SandboxRefused(Exception):
@@ -79,15 +89,21 @@ def inside() -> Path | None:
     return Path(folder)
 
 
-def enter(argv: Sequence[str], *, folder: Path, hostname: str = "head", grace: float = 10.0) -> int:
+def user_ids() -> int:
+    """How many user ids there are for this process; in a sandbox without *ids* it is one."""
+    return sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines())
+
+
+def enter(argv: Sequence[str], *, folder: Path, hostname: str = "head", grace: float = 10.0, ids: bool = False) -> int:
     """Run `argv` in a fresh sandbox and return its exit code (128 + n after signal n). Call it from the main thread.
 
     `folder` is made if needed; all that is written inside stays below it. SIGINT, SIGTERM, SIGHUP and SIGQUIT go to the
-    program, which has `grace` seconds to finish in order; a Ctrl-C at the terminal reaches it from there, once.
+    program, which has `grace` seconds to finish in order; a Ctrl-C at the terminal reaches it from there, once. *ids*:
+    with 65536 users and groups inside, if that can be had; else it is said why not.
     Raises SandboxRefused.
     """
     folder = folder.resolve()
-    prefix = _privilege()
+    prefix = _privilege(ids=ids)
     prepare(folder, hostname)
     lifeline = folder / f"lifeline.{os.getpid()}"
     os.mkfifo(lifeline, 0o600)
@@ -151,8 +167,14 @@ def _at_terminal() -> bool:
         os.close(terminal)
 
 
-def _privilege() -> list[str]:
+def _privilege(*, ids: bool = False) -> list[str]:
     """The words that make the namespaces: without privilege if that works, else as root. Raises SandboxRefused."""
+    if ids:
+        several = _several_users()
+        refusal = _try(several)
+        if refusal is None:
+            return several
+        print(f"sandbox: one user only inside: {refusal}; to have more, {CURE}", file=sys.stderr)
     rootless = ["unshare", "--user", "--map-root-user", *NAMESPACES, "--"]
     refusal = _try(rootless)
     if refusal is None:
@@ -172,6 +194,13 @@ def _privilege() -> list[str]:
     why = f"this user gets no user namespaces: {refusal} ({settings})"
     print(f"sandbox: {why}; trying as root, by sudo", file=sys.stderr)
     return ["sudo", "--preserve-env", "--", "env", f"PATH={_path()}", "unshare", *NAMESPACES, "--"]
+
+
+def _several_users() -> list[str]:
+    """The words that make the namespaces with a range of users in them."""
+    if os.geteuid() == 0:
+        return [sys.executable, "-S", str(Path(ids_of_root.__file__).resolve()), "unshare", *NAMESPACES, "--"]
+    return ["unshare", "--user", "--map-root-user", "--map-auto", *NAMESPACES, "--"]
 
 
 def _try(prefix: list[str]) -> str | None:
@@ -263,13 +292,14 @@ def main() -> NoReturn:
     parser.add_argument("--folder", type=Path, help="where all that is written goes (default: removed afterwards)")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds to end in order after a signal (10)")
     parser.add_argument("command", nargs="+", metavar="COMMAND", help="the program to run inside, after --")
+    parser.add_argument("--ids", action="store_true", help="with several users inside, where that can be had")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = options.folder
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="clues-", ignore_cleanup_errors=True)))
         try:
-            code = enter(options.command, folder=folder, grace=options.grace)
+            code = enter(options.command, folder=folder, grace=options.grace, ids=options.ids)
         except SandboxRefused as refused:
             parser.exit(69, f"sandbox: {refused}\n")  # EX_UNAVAILABLE
     sys.exit(code)

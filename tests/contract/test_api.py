@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from clues.api import wire
+from clues.api import wire, wire_clouds, wire_plan, wire_vrouter
 from clues.api.codec import decode
 from clues.api.limits import MOST_BYTES
 from clues.api.watching import MOST_WAITING
 from clues.errors import CluesError, InvalidRequest, LedgerError
 from clues.model import Wish
+from tests.unit.api.joined import joined, make_ca
 from tests.unit.api.memory_control import MemoryControl
 from tests.unit.api.serving import Api, serve
 from tests.unit.builders import hybrid, make_note, make_published
@@ -49,12 +50,21 @@ def until(condition: Callable[[], bool]) -> None:
         ("/v1/nodes", wire.NodeList),
         ("/v1/jobs", wire.JobList),
         ("/v1/sites", wire.SiteList),
+        ("/v1/offers", wire_clouds.OfferList),
+        ("/v1/offers?about=gpu&about=aws", wire_clouds.OfferList),
         ("/v1/events", wire.EventList),
         ("/v1/explain/gpu-01", wire.Explanation),
+        ("/v1/logs/gpu-01", wire_clouds.LogText),
+        ("/v1/logs/gpu-01?source=ssh", wire_clouds.LogText),
+        ("/v1/plan", wire_plan.PlanView),
+        ("/v1/plan?what_if=gpu.idle%3D1h", wire_plan.PlanView),
         ("/v1/version", wire.VersionInfo),
+        ("/v1/vrouter", wire_vrouter.VrouterStatus),
+        ("/v1/vrouter/ca", wire_vrouter.CaView),
     ],
 )
 def test_every_answer_is_of_its_type_and_says_its_version(api: Api, target: str, kind: type[Any]) -> None:
+    api.control.ca = make_ca()
     body = api.get(target)
     assert body["apiVersion"] == "v1"
     decode(kind, body)
@@ -86,6 +96,17 @@ def test_events_are_read_on_from_a_cursor(api: Api) -> None:
     api.control.add(make_note(6))
     assert [one["id"] for one in api.get("/v1/events?after=5")["events"]] == [6]
     assert api.get("/v1/events?after=6")["last"] == 6
+
+
+def test_the_private_network_can_be_waited_for_and_says_its_tick() -> None:
+    with serve(joined()) as api:
+        body = api.get("/v1/vrouter?wait=3&timeout=60")
+    assert (body["tick"], [one["node"] for one in body["tunnels"]]) == (7, ["router-ifca", "router-upv", "cpu-030"])
+
+
+def test_a_signer_that_does_not_answer_is_told(api: Api) -> None:
+    answer = api.ask("GET", "/v1/vrouter/ca")
+    assert (answer.status, "clues.signer.sock" in answer.body["detail"]) == (503, True)
 
 
 # --- waiting ---------------------------------------------------------------------------------------------
@@ -172,7 +193,44 @@ def test_pause_and_resume_reach_the_daemon(api: Api) -> None:
     assert api.control.pauses == [(True, ME), (False, ME)]
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Remote-User", "Host"])
+@pytest.mark.parametrize(
+    ("name", "key"), [("gpu-01", "gpu-01-1"), ("gpu-01-1", "gpu-01-1"), ("router-upv", "router-upv-1")]
+)
+def test_a_vm_is_evicted_by_its_node_or_its_claim(name: str, key: str) -> None:
+    with serve(joined()) as api:
+        answer = api.post("/v1/vrouter/evict", {"name": name})
+        assert (answer.body["claim"], answer.body["who"]) == (key, ME)
+        assert api.control.evictions == [(key, ME)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"name": "gpu-16"}, 404),  # it is off
+        ({"name": "router-up"}, 404),
+        ({"name": ""}, 400),
+        ({"name": ["gpu-01"]}, 400),
+        ({}, 400),
+        ({"name": "gpu-01", "force": True}, 400),
+    ],
+)
+def test_nobody_is_evicted_by_a_name_that_is_wrong(body: object, status: int) -> None:
+    with serve(joined()) as api:
+        answer = api.post("/v1/vrouter/evict", body)
+        assert (answer.status, answer.type) == (status, "application/problem+json")
+        assert api.control.evictions == []
+
+
+def test_a_step_to_a_new_ca_is_taken_in_the_name_of_who_ordered_it(api: Api) -> None:
+    answer = api.post("/v1/vrouter/ca/rotate")
+    assert (answer.status, answer.body["who"], bool(answer.body["next"])) == (200, ME, True)
+    assert api.control.rotations == [ME]
+    api.control.failure = InvalidRequest("3 members still have a certificate of the old CA")
+    refused = api.post("/v1/vrouter/ca/rotate")
+    assert (refused.status, refused.body["detail"]) == (400, "3 members still have a certificate of the old CA")
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Remote-User"])
 def test_who_it_was_is_the_kernels_word_not_a_headers(api: Api, header: str) -> None:
     api.post("/v1/pause", headers={header: "daemon"})
     assert api.control.pauses == [(True, ME)]
@@ -190,6 +248,13 @@ def test_one_unknown_name_and_nothing_is_changed(api: Api) -> None:
 def test_a_node_that_is_not_ours_takes_no_orders(api: Api) -> None:
     assert api.post("/v1/nodes/poweroff", {"nodes": ["login-01"]}).status == 404
     assert api.control.orders == []
+
+
+def test_a_router_takes_orders_where_its_site_has_one() -> None:
+    with serve(joined()) as api:
+        assert api.post("/v1/nodes/poweroff", {"nodes": ["router-upv"]}).status == 200
+        assert api.post("/v1/nodes/poweroff", {"nodes": ["router-aws"]}).status == 404
+        assert api.control.orders == [(("router-upv",), Wish.OFF, ME)]
 
 
 def test_many_unknown_names_are_not_all_told(api: Api) -> None:
@@ -227,7 +292,7 @@ def test_a_malformed_order_is_refused_as_a_problem(api: Api, body: Any) -> None:
     ("method", "target", "status"),
     [
         ("GET", "/v1/nothing", 404),
-        ("GET", "/", 404),
+        ("GET", "/nowhere", 404),
         ("POST", "/v1/status", 405),
         ("POST", "/v1/nodes/reboot", 404),
         ("GET", "/v1/status?wait=never", 400),
@@ -275,7 +340,7 @@ def test_a_body_without_end_is_cut_off(api: Api) -> None:
     with socket.socket(socket.AF_UNIX) as raw:
         raw.settimeout(20)
         raw.connect(str(api.path))
-        raw.sendall(b"POST /v1/nodes/poweron HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        raw.sendall(b"POST /v1/nodes/poweron HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
         sent = 0
         try:

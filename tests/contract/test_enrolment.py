@@ -1,4 +1,4 @@
-"""The enrolment service over real TLS: what it answers, what it refuses, and what cannot hold it up."""
+"""The enrolment front over real TLS, a real signer behind it: what it answers, refuses, and withstands."""
 
 from __future__ import annotations
 
@@ -16,16 +16,24 @@ from pathlib import Path
 
 import pytest
 
-from clues.bootstrap import enrolment
-from clues.bootstrap.ca import BACKDATED, LEAF_LIFE, LEAF_RENEWAL, CaFiles, client_context
 from clues.bootstrap.enrolment import EnrolmentService
 from clues.bootstrap.limits import Limits
+from clues.bootstrap.shown import RENEWAL
 from clues.bootstrap.tickets import Tickets
+from clues.bootstrap.tls import client_context
 from clues.errors import AuthFailed, ConfigError, LrmsError, Transient
-from tests.unit.bootstrap.lab import CANARY, KEY, SECRETS, FrontEnd, LittleDesk, front_end
+from clues.ports import Provision
+from clues.signer.leaves import BACKDATED
+from tests.unit.bootstrap.lab import CANARY, KEY, Authorities, FrontEnd, front_end, identity_of, make_request
 
-NONCE = "0123456789abcdef" * 2
-BODY = f"nonce={NONCE}\nCPUS=8\nMEMORY_MIB=30000\nGPUS=a10:1,:2\nCLOCK={int(time.time())}\n".encode()
+PRIVATE, REQUEST = make_request()
+
+
+def body_for(request: str) -> bytes:
+    return f"csr={request}\nCPUS=8\nMEMORY_MIB=30000\nGPUS=a10:1,:2\nCLOCK={int(time.time())}\n".encode()
+
+
+BODY = body_for(REQUEST)
 SHORT = Limits(
     handshake=timedelta(seconds=1.5),
     request=timedelta(seconds=1.5),
@@ -59,7 +67,7 @@ def post(
     headers: dict[str, str] | None = None,
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", front.service.port, timeout=20, context=client_context(front.ca.ca_pem)
+        "127.0.0.1", front.service.port, timeout=20, context=client_context(front.ca_pem)
     )
     with contextlib.closing(connection):
         authorization = f"Ticket {front.tickets.issue(KEY) if ticket is None else ticket}"
@@ -72,7 +80,7 @@ def raw(front: FrontEnd, data: bytes, *, timeout: float = 10) -> bytes:
     """Send bytes over TLS and return all that comes back until the service closes."""
     with (
         socket.create_connection(("127.0.0.1", front.service.port), timeout=timeout) as plain,
-        client_context(front.ca.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+        client_context(front.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1") as secure,
     ):
         answer = b""
         with contextlib.suppress(ConnectionError, ssl.SSLEOFError):  # closed while we were still sending
@@ -99,13 +107,14 @@ def test_a_good_ticket_is_answered_with_what_the_desk_gives(front: FrontEnd) -> 
     assert status == 200
     assert body.startswith(b"clues 1\nfile 0400 /etc/munge/munge.key ")
     assert headers["Cache-Control"] == "no-store"
-    ((nonce, address, facts),) = front.desk.redeemed
-    assert (nonce, address, facts.cpus, facts.memory_mib) == (NONCE, "127.0.0.1", 8, 30000)
+    ((identity, address, facts),) = front.desk.redeemed
+    assert (identity, address, facts.cpus, facts.memory_mib) == (identity_of(REQUEST), "127.0.0.1", 8, 30000)
 
 
-def test_the_same_nonce_is_answered_again_and_another_is_not(front: FrontEnd) -> None:
-    assert post(front)[1] == post(front)[1]
-    status, body, _ = post(front, body=BODY.replace(NONCE.encode(), b"f" * 32))
+def test_the_same_key_is_answered_again_and_another_is_not(front: FrontEnd) -> None:
+    first, second = (post(front)[1].splitlines() for _ in range(2))
+    assert [a for a, b in zip(first, second, strict=True) if a != b and not a.startswith(b"set TIME")] == []
+    status, body, _ = post(front, body=body_for(make_request()[1]))
     assert status == 403
     assert body == b"The ticket is not good: unknown, spent or late, or not from this address.\n"
 
@@ -129,7 +138,7 @@ def test_reports_reach_the_desk_cleaned(front: FrontEnd) -> None:
 
 @pytest.mark.parametrize(
     ("trouble", "status"),
-    [(Transient("busy"), 503), (AuthFailed("no"), 403), (LrmsError("x"), 500), (RuntimeError("x"), 500)],
+    [(Transient("busy"), 503), (AuthFailed("no"), 403), (LrmsError("x"), 503), (RuntimeError("x"), 503)],
 )
 def test_a_desks_error_becomes_a_status_without_details(front: FrontEnd, trouble: Exception, status: int) -> None:
     front.desk.troubles.append(trouble)
@@ -144,7 +153,7 @@ def test_a_desks_error_becomes_a_status_without_details(front: FrontEnd, trouble
 
 
 def test_a_client_that_trusts_another_authority_does_not_speak(front: FrontEnd, tmp_path: Path) -> None:
-    other = CaFiles.open(tmp_path / "another", "other", datetime.now(UTC))
+    other = Authorities.open(tmp_path / "another")
     with (
         socket.create_connection(("127.0.0.1", front.service.port), timeout=5) as plain,
         pytest.raises(ssl.SSLCertVerificationError),
@@ -157,13 +166,13 @@ def test_a_client_that_expects_another_name_does_not_speak(front: FrontEnd) -> N
         socket.create_connection(("127.0.0.1", front.service.port), timeout=5) as plain,
         pytest.raises(ssl.SSLCertVerificationError),
     ):
-        client_context(front.ca.ca_pem).wrap_socket(plain, server_hostname="head.example.org")
+        client_context(front.ca_pem).wrap_socket(plain, server_hostname="head.example.org")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tls_1_1_is_refused(front: FrontEnd) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=front.ca.ca_pem)
+    context.load_verify_locations(cadata=front.ca_pem)
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -188,6 +197,12 @@ def test_plain_http_is_refused_without_an_answer(front: FrontEnd) -> None:
 
 REQUESTS = {
     "GET": (b"GET /v1/enrol HTTP/1.1\r\n\r\n", b"405"),
+    "PUT": (b"PUT /v1/enrol HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"405"),
+    "GET with a body": (b"GET /v1/settings HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"400"),
+    "settings by POST": (b"POST /v1/settings HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"405"),
+    "settings without a certificate": (b"GET /v1/settings HTTP/1.1\r\n\r\n", b"403"),
+    "a renewal without a certificate": (b"POST /v1/renew HTTP/1.1\r\nContent-Length: 4\r\n\r\ncsr=", b"403"),
+    "a strange query": (b"GET /v1/settings?after=../x HTTP/1.1\r\n\r\n", b"400"),
     "another path": (b"POST /v1/else HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"404"),
     "no length": (b"POST /v1/enrol HTTP/1.1\r\n\r\n", b"411"),
     "chunked": (b"POST /v1/enrol HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
@@ -211,7 +226,7 @@ def test_what_is_not_a_request_of_a_worker_is_refused(front: FrontEnd, what: str
     assert post(front)[0] == 200
 
 
-@pytest.mark.parametrize("body", [b"", b"nonce=1\n", BODY + b"X=1\n", BODY + BODY, BODY.replace(b"8", b"8.5")])
+@pytest.mark.parametrize("body", [b"", b"csr=!\n", BODY + b"X=1\n", BODY + BODY, BODY.replace(b"CPUS=8", b"CPUS=8.5")])
 def test_a_malformed_body_is_a_400_that_says_why(front: FrontEnd, body: bytes) -> None:
     status, sentence, _ = post(front, body=body)
     assert status == 400
@@ -219,13 +234,21 @@ def test_a_malformed_body_is_a_400_that_says_why(front: FrontEnd, body: bytes) -
     assert front.desk.redeemed == []
 
 
-def test_an_address_with_too_many_refused_tickets_has_to_wait(front: FrontEnd) -> None:
+def test_an_address_with_too_many_refused_tickets_of_a_claim_has_to_wait(front: FrontEnd) -> None:
     for _ in range(Limits().failures):
-        assert post(front, ticket="unknown.ticket")[0] == 403
+        assert post(front, ticket=f"{KEY}.wrong")[0] == 403
+    asked = front.desk.calls
     status, _, headers = post(front)
     assert status == 429
     assert 0 < int(headers["Retry-After"]) <= 61
-    assert front.desk.redeemed == []
+    assert (front.desk.calls, front.desk.redeemed) == (asked, [])
+
+
+def test_a_guessing_neighbour_behind_the_same_address_does_not_keep_an_honest_vm_out(front: FrontEnd) -> None:
+    for _ in range(Limits().failures):
+        assert post(front, ticket="unknown.ticket")[0] == 403
+    assert post(front, ticket="unknown.ticket")[0] == 429
+    assert post(front)[0] == 200
 
 
 # --- what cannot hold it up ----------------------------------------------------------------------------------------
@@ -236,7 +259,7 @@ def drip(front: FrontEnd, stop: threading.Event, ended: list[float]) -> None:
     began = time.monotonic()
     with contextlib.suppress(OSError):
         plain = socket.create_connection(("127.0.0.1", front.service.port), timeout=5)
-        with client_context(front.ca.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+        with client_context(front.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1") as secure:
             secure.sendall(b"POST /v1/enrol HTTP/1.1\r\nX: ")
             while not stop.wait(0.05):
                 secure.sendall(b"y")
@@ -293,7 +316,7 @@ def test_one_address_cannot_take_every_seat(tmp_path: Path) -> None:
             assert third.recv(1) == b""  # closed at once, long before a handshake's deadline
         address = ("127.0.0.2", 0)
         plain = socket.create_connection(("127.0.0.1", front.service.port), timeout=5, source_address=address)
-        client_context(front.ca.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1").close()
+        client_context(front.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1").close()
 
 
 def test_a_desk_that_hangs_is_a_503_and_the_service_goes_on(hurried: FrontEnd) -> None:
@@ -301,6 +324,24 @@ def test_a_desk_that_hangs_is_a_503_and_the_service_goes_on(hurried: FrontEnd) -
     assert post(hurried)[0] == 503
     hurried.desk.awake.set()
     assert post(hurried)[0] == 200
+
+
+def test_tickets_of_no_live_claim_wait_for_each_other_and_for_nobody_else(front: FrontEnd) -> None:
+    front.desk.patient.clear()
+    strangers = [
+        threading.Thread(target=post, args=(front,), kwargs={"ticket": f"unknown-{number}.x"}) for number in range(12)
+    ]
+    for stranger in strangers:
+        stranger.start()
+    assert eventually(lambda: front.desk.calls >= 1)
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert post(front)[0] == 200
+    assert time.monotonic() - began < 3
+    assert front.desk.calls == 2
+    front.desk.patient.set()
+    for stranger in strangers:
+        stranger.join()
 
 
 def test_stop_ends_the_thread_and_frees_the_port(tmp_path: Path) -> None:
@@ -315,7 +356,8 @@ def test_stop_ends_the_thread_and_frees_the_port(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_taken_is_told(front: FrontEnd, tmp_path: Path) -> None:
-    second = EnrolmentService(front.desk, front.ca, ["127.0.0.1"], ("127.0.0.1", front.service.port))
+    service = front.service
+    second = EnrolmentService(service._signer, service._shown, service._board, ("127.0.0.1", service.port))
     with pytest.raises(ConfigError, match=rf"cannot listen on 127.0.0.1 port {front.service.port}"):
         second.start()
     second.stop()
@@ -328,10 +370,10 @@ def test_nothing_secret_is_ever_logged(front: FrontEnd, caplog: pytest.LogCaptur
     caplog.set_level(logging.DEBUG)
     ticket = front.tickets.issue(KEY)
     post(front)
-    post(front, body=BODY.replace(NONCE.encode(), b"f" * 32))
+    post(front, body=body_for(make_request()[1]))
     front.desk.troubles = [
         RuntimeError(f"while handing {CANARY!r} to {ticket}"),
-        AuthFailed(f"not {ticket}, nonce {NONCE}"),
+        AuthFailed(f"not {ticket}, request {REQUEST}"),
     ]
     post(front)
     post(front)
@@ -340,45 +382,49 @@ def test_nothing_secret_is_ever_logged(front: FrontEnd, caplog: pytest.LogCaptur
     raw(front, f"POST /v1/enrol HTTP/1.1\r\nAuthorization: Ticket {ticket}\r\n\r\n".encode())
     told = "\n".join(str(logging.Formatter().format(record)) for record in caplog.records)
     assert KEY in told  # it does say who enrolled
-    assert "RuntimeError < _know" in told
-    for secret in (ticket.rpartition(".")[2], NONCE, "f" * 32, CANARY.decode(), "Q0FOQVJZ"):
+    assert "redeem failed: RuntimeError" in told
+    for secret in (ticket.rpartition(".")[2], REQUEST, CANARY.decode(), "Q0FOQVJZ"):
         assert secret not in told
 
 
 def test_an_answer_that_a_worker_would_refuse_is_not_sent(front: FrontEnd) -> None:
-    secrets = type(SECRETS)((("/etc/passwd", 0o644, CANARY),), {}, ())
-    front.desk.secrets = secrets
+    front.desk.secrets = Provision((("/etc/passwd", 0o644, CANARY),))
     status, body, _ = post(front)
     assert status == 500
     assert b"CANARY" not in body
 
 
-def test_a_new_certificate_is_shown_while_the_service_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enrolment, "_RENEWAL_CHECK_SECONDS", 0.05)
-    # The service's clock begins so far back that its first certificate is due for renewal by the real clock.
-    began = datetime.now(UTC) - LEAF_LIFE * LEAF_RENEWAL + BACKDATED
-    ahead = [timedelta(0)]
-    ca = CaFiles.open(tmp_path, "cluster", began)
-    service = EnrolmentService(
-        LittleDesk(Tickets.open(tmp_path)),
-        ca,
-        ["127.0.0.1"],
-        ("127.0.0.1", 0),
-        now=lambda: began + ahead[0],
-    )
+def shown_by(front: FrontEnd) -> bytes:
+    with (
+        socket.create_connection(("127.0.0.1", front.service.port), timeout=5) as plain,
+        client_context(front.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+    ):
+        return secure.getpeercert(binary_form=True) or b""
 
-    def shown() -> bytes:
-        with (
-            socket.create_connection(("127.0.0.1", service.port), timeout=5) as plain,
-            client_context(ca.ca_pem).wrap_socket(plain, server_hostname="127.0.0.1") as secure,
-        ):
-            return secure.getpeercert(binary_form=True) or b""
 
-    service.start()
-    try:
-        first = shown()
-        assert first == shown()
-        ahead[0] = datetime.now(UTC) - began
-        assert eventually(lambda: shown() != first)
-    finally:
-        service.stop()
+def test_a_new_certificate_is_shown_while_the_service_runs(front: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = shown_by(front)
+    assert shown_by(front) == first
+    late = datetime.now(UTC) - BACKDATED + timedelta(days=30) * RENEWAL + timedelta(minutes=1)
+    monkeypatch.setattr(front.service._shown, "_now", lambda: late)
+    assert eventually(lambda: shown_by(front) != first)
+
+
+def test_its_key_is_on_no_disk(front: FrontEnd) -> None:
+    kept = {path for path in front.folder.rglob("*") if path.is_file() and b"PRIVATE" in path.read_bytes()}
+    assert {path.parent.name for path in kept} == {"signer"}  # the authority's own
+
+
+def test_with_the_signer_away_vms_are_told_to_come_again_and_get_in_when_it_is_back(front: FrontEnd) -> None:
+    front.signer.stop()
+    status, _, headers = post(front)
+    assert (status, headers["Retry-After"]) == (503, "2")
+    front.start_signer()
+    assert post(front)[0] == 200
+
+
+def test_with_cluesd_away_vms_are_told_to_come_again_and_get_in_when_it_is_back(front: FrontEnd) -> None:
+    front.desk_server.stop()
+    assert post(front)[0] == 503
+    front.start_desk()
+    assert post(front)[0] == 200

@@ -63,6 +63,7 @@ if [ "$REGISTERS" = 1 ]; then
     echo "user-data ended: $ended"
 fi
 rm -f /run/clues/user-data
-[ "$LIFE_SECONDS" = 0 ] || { sleep "$LIFE_SECONDS"; exit 1; }
+trap 'echo "powered off from inside"; exit 0' TERM # by /etc/clues/power-off; everything in the VM ends with this
+[ "$LIFE_SECONDS" = 0 ] || { sleep "$LIFE_SECONDS" & wait $!; exit 1; }
 # While it waits for one child the shell reaps all the others that are handed to it.
-while :; do sleep 1000000 || :; done
+while :; do sleep 1000000 & wait $! || :; done
