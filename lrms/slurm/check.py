@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from clues.hostlist import compress
 from clues.model import Node, Settings
-from lrms.slurm import fragment, words
+from lrms.slurm import fragment, programs, saving, words
 from lrms.slurm.reservations import Partition
 
 _NUMBER = re.compile(r"[0-9]+")
+_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +57,40 @@ RULES = (
         lambda value: _number(value) >= _LONG,
         f"set it to {fragment.SUSPEND_TIME}: after less Slurm suspends nodes by itself, with INFINITE it keeps no book",
     ),
-    Rule("SuspendProgram", lambda value: bool(words.text_or_nothing(value)), "set it to /bin/true"),
-    Rule("ResumeProgram", lambda value: bool(words.text_or_nothing(value)), "set it to /bin/true"),
-    Rule(
-        "SlurmdTimeout",
-        lambda value: _number(value) > 300 or _number(value) == 0,
-        f"set it to {fragment.SLURMD_TIMEOUT}: a network cut of five minutes ends jobs otherwise",
-    ),
+    Rule("SuspendProgram", lambda value: bool(words.text_or_nothing(value)), "set it as clues slurm-config prints it"),
+    Rule("ResumeProgram", lambda value: bool(words.text_or_nothing(value)), "set it as clues slurm-config prints it"),
     Rule("CommunicationParameters", lambda value: "block_null_hash" in _words(value), "add block_null_hash"),
     Rule(
-        "SrunPortRange",
-        lambda value: _number(value) > 0,
-        f"set it to {fragment.SRUN_PORTS}, and open these ports to the workers",
+        "LaunchParameters",
+        lambda value: "disable_send_gids" not in _words(value),
+        "remove disable_send_gids: a worker need not know the groups of a job's user",
     ),
 )
 
 
 def differences(
-    settings: Settings, config: Mapping[str, str], nodes: Mapping[str, Node], partitions: Iterable[Partition]
+    settings: Settings,
+    config: Mapping[str, str],
+    nodes: Mapping[str, Node],
+    partitions: Iterable[Partition],
+    *,
+    srun_ports: str = fragment.SRUN_PORTS,
+    timeout: int | None = None,
+    clean: bool = False,
 ) -> list[str]:
-    """Return one sentence for each difference; empty when all is as it should be."""
+    """Return one sentence for each difference; empty when all is as it should be.
+
+    :param srun_ports: the ports that workers are let through to, for srun.
+    :param timeout: seconds: SlurmdTimeout as the configuration wants it; None: what suits the sites.
+    :param clean: whether workers are to be cleaned between users. A site's own programs may run those of clues.
+    """
     found = []
     for rule in RULES:
         value = config.get(rule.name.lower(), "")
         if not rule.holds(value):
             found.append(f"slurm.conf: {rule.name} is {value or 'not set'}: {rule.cure}")
+    found += [*_timeout_difference(settings, config, timeout), *_srun_difference(config, srun_ports)]
+    found += _cleaning_differences(config) if clean else []
     width = _number(config.get("treewidth", ""))
     count = sum(len(pool.nodes) for pool in settings.pools.values())
     if width < count:
@@ -90,6 +100,8 @@ def differences(
     for line in fragment.node_lines(settings):
         found += _node_differences(line, nodes)
     have = {partition.name: partition for partition in partitions}
+    power = {name: partition.power for name, partition in have.items()}
+    found += saving.differences(settings, config, power, fragment.SUSPEND_TIMEOUT)
     for name, wanted in fragment.partitions(settings).items():
         partition = have.get(name)
         if partition is None:
@@ -103,6 +115,44 @@ def differences(
                 f"partition {name} lacks {compress(missing)}: generate {fragment.SLURM_FILE} again, restart slurmctld"
             )
     return found
+
+
+def _timeout_difference(settings: Settings, config: Mapping[str, str], wanted: int | None) -> list[str]:
+    """Tell when slurmctld gives up workers, and with them their jobs, sooner than it should."""
+    value = config.get("slurmdtimeout", "")
+    seconds = _number(value)
+    least = fragment.slurmd_timeout(settings) if wanted is None else wanted
+    if seconds == 0 or seconds >= least:
+        return []
+    remote = fragment.remote_sites(settings)
+    # slurmctld may have last heard of a node a third of the timeout before the cut.
+    lasting = f"{seconds * 2 // 3} s" if seconds > 0 else "unknown length"
+    lost = f"jobs at {', '.join(remote)} would be lost in a cut of {lasting}" if remote else (
+        "a network cut of five minutes ends jobs otherwise"
+    )  # fmt: skip
+    return [f"slurm.conf: SlurmdTimeout is {value or 'not set'}: set it to {least}: {lost}"]
+
+
+def _cleaning_differences(config: Mapping[str, str]) -> list[str]:
+    """Tell which of the programs that clean workers slurmd would not run."""
+    return [
+        f"slurm.conf: {what} is not set: set it to {path}, or to a program of yours that runs it (lrms.clean)"
+        for what, path in (("Prolog", programs.PROLOG), ("Epilog", programs.EPILOG))
+        if not programs.named_in(config, (what.lower(),))
+    ]
+
+
+def _srun_difference(config: Mapping[str, str], wanted: str) -> list[str]:
+    """Tell when srun may listen on ports that workers are not let through to."""
+    value = config.get("srunportrange", "")
+    match = _RANGE.fullmatch(value.strip())
+    first, last = (int(port) for port in wanted.split("-"))
+    if match is not None and first <= int(match[1]) <= int(match[2]) <= last:
+        return []
+    cure = f"set it to {wanted}, and open these ports to the workers"
+    if match is not None:
+        cure += f" (or set lrms.srun_ports to {value.strip()})"
+    return [f"slurm.conf: SrunPortRange is {value or 'not set'}: {cure}"]
 
 
 def _node_differences(line: fragment.NodeLine, nodes: Mapping[str, Node]) -> list[str]:

@@ -35,7 +35,7 @@ _LONGEST_REASON = 100
 _NODES_AT_ONCE = 2000
 
 _UNFIT = re.compile(r"[^ -!#-&(-~]+")  # control characters, quotes, anything but ASCII
-_JOB_ID = re.compile(r"[0-9]+(?:_[0-9]+|\+[0-9]+)?")
+JOB_ID = re.compile(r"[0-9]+(?:_[0-9]+|\+[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -72,7 +72,7 @@ class Commands:
             raise LrmsError(f"no node was opened: {'; '.join(refused[:5])}")
         closed = [name for name, node in present.items() if node.closed]
         if closed:
-            self._update(closed, "state=resume")
+            self.update(closed, "state=resume")
 
     def drain(self, names: Sequence[str], reason: str) -> None:
         """Drain these nodes; one that has somebody else's reason keeps it."""
@@ -84,7 +84,7 @@ class Commands:
                 continue
             groups.setdefault(wanted, []).append(name)
         for wanted, members in groups.items():
-            self._update(members, "state=drain", f"reason={wanted}")
+            self.update(members, "state=drain", f"reason={wanted}")
 
     def power_off(self, names: Sequence[str], reason: str, *, vanished: bool) -> tuple[str, ...]:
         """Set down and power down the closed, idle ones of these nodes (all, if their VMs have *vanished*).
@@ -103,8 +103,8 @@ class Commands:
             groups.setdefault(ours if node.reason_is_ours else node.reason, []).append(name)
         chosen: list[str] = []
         for wanted, members in groups.items():
-            self._update(members, "state=down", f"reason={wanted}")
-            self._update(members, "state=power_down")
+            self.update(members, "state=down", f"reason={wanted}")
+            self.update(members, "state=power_down")
             chosen += members
         return tuple(sorted(chosen))
 
@@ -132,7 +132,7 @@ class Commands:
                 )
             changes.append(f"activefeatures={','.join(sorted(wanted))}")
         if changes:
-            self._update([name], *changes)
+            self.update([name], *changes)
 
     def pin(self, job: str, site: str, original: str) -> None:
         """Add *site* to a pending job's constraint *original*; an empty site puts the original back.
@@ -142,7 +142,7 @@ class Commands:
 
         :raises LrmsError: the constraint cannot be combined with a site, or was changed.
         """
-        if not _JOB_ID.fullmatch(job) or (site and not _WORD.fullmatch(site)):
+        if not JOB_ID.fullmatch(job) or (site and not _WORD.fullmatch(site)):
             raise LrmsError(f"not a job and a site: {job!r}, {site!r}")
         present = self._constraint(job)
         wanted = with_site(original, site) if site else original
@@ -195,7 +195,8 @@ class Commands:
         lines = text.splitlines()
         return words.text_or_nothing(lines[0]) if lines else None
 
-    def _update(self, names: Sequence[str], *changes: str) -> None:
+    def update(self, names: Sequence[str], *changes: str) -> None:
+        """Give these nodes, which were read before, the same changes."""
         for part in _parts(names):
             self.tools.run(["scontrol", "update", f"nodename={compress(part)}", *changes])
 

@@ -30,7 +30,19 @@ def release(version: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def private_data(settings: Mapping[str, str]) -> frozenset[str]:
+    """Return what is hidden from users of what is not theirs: ``jobs``, ``nodes``, ``usage``, ..."""
+    text = settings.get("privatedata", "none")
+    return frozenset(part.strip().lower() for part in text.split(",")) - {"", "none"}
+
+
 def default_memory_per_cpu(settings: Mapping[str, str]) -> int:
     """Return DefMemPerCPU in MiB, 0 when there is none."""
     text = settings.get("defmempercpu", "")
     return 0 if text in {"", "UNLIMITED"} else words.memory_mib(text)
+
+
+def enforces_limits(settings: Mapping[str, str]) -> bool:
+    """Return whether limits of associations and QOSs hold (``AccountingStorageEnforce``)."""
+    words_of = {part.strip().lower() for part in settings.get("accountingstorageenforce", "").split(",")}
+    return bool(words_of & {"limits", "safe", "qos", "all"})

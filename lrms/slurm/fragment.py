@@ -11,17 +11,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from clues import templates
 from clues.hostlist import compress
-from clues.model import Pool, Settings
+from clues.model import Attach, Pool, Settings
+from clues.places import Places
+from lrms.slurm import programs, saving
 
 SUSPEND_TIME = 2_000_000_000
 SUSPEND_TIMEOUT = 5
 SLURMD_TIMEOUT = 305
+#: Seconds, where a site is reached through a tunnel. slurmctld pings a node that it has not heard of for a third of the
+#: timeout; so two thirds are what a cut can last for certain, and that shall be more than five minutes.
+SLURMD_TIMEOUT_REMOTE = 480
 TREE_WIDTH = 65533
 SRUN_PORTS = "60001-63000"
 PLACEHOLDER = "192.0.2.1"
+
+_CLEANING = f"""
+# A worker is cleaned when a user has no job there any more. Workers get these two programs by themselves; other nodes
+# have to have them at the same place (executable), or every job there fails. If you have a Prolog and an Epilog of your
+# own, name those instead and let them run these.
+Prolog={programs.PROLOG}
+Epilog={programs.EPILOG}
+"""
+
+_EAGER = """# --- eager pools: hidden, they take no jobs; they are here only for their times, in seconds ---
+# SuspendTime: a node without a job for so long is powered down (the pool's `idle`). ResumeTimeout: a node that has not
+# come after so long is given up by Slurm; clues knows sooner."""
 
 SLURM_FILE = "slurm-clues.conf"
 GRES_FILE = "gres-clues.conf"
@@ -63,7 +81,7 @@ def node_lines(settings: Settings) -> list[NodeLine]:
             cpus=pool.shape.cpus,
             memory_mib=int(pool.shape.memory_mib * settings.pace.memory_share + 1e-6),
             gres=",".join(_gres(gpu.type, gpu.count) for gpu in pool.shape.gpus),
-            features=tuple(dict.fromkeys((pool.name, *sorted(pool.features), *pool.sites))),
+            features=pool.declared_features,
             weight=weights[pool.name],
         )
         for pool in settings.pools.values()
@@ -87,35 +105,68 @@ def resume_timeout(settings: Settings) -> int:
     )
 
 
-def render(settings: Settings, *, default_partition: str, gpu_devices: Sequence[str]) -> Mapping[str, str]:
-    """Return the fragments by file name.
+def remote_sites(settings: Settings) -> list[str]:
+    """Return the sites that a cut of the internet can part from slurmctld."""
+    return [name for name, site in settings.sites.items() if site.attach is not Attach.LOCAL]
 
-    *gpu_devices* are the device files of a node's GPUs in order; none given means ``/dev/nvidia0`` and so on.
+
+def slurmd_timeout(settings: Settings) -> int:
+    """Return seconds: so long slurmctld waits for a worker that it does not hear of."""
+    return SLURMD_TIMEOUT_REMOTE if remote_sites(settings) else SLURMD_TIMEOUT
+
+
+def render(
+    settings: Settings,
+    *,
+    default_partition: str,
+    gpu_devices: Sequence[str],
+    srun_ports: str = SRUN_PORTS,
+    timeout: int | None = None,
+    clean: bool = False,
+    folder: Path = Path("/etc/slurm"),
+    places: Places | None = None,
+) -> Mapping[str, str]:
+    """Return the fragments by file name, and the programs that they name.
+
+    :param gpu_devices: the device files of a node's GPUs in order; none given means ``/dev/nvidia0`` and so on.
+    :param timeout: SlurmdTimeout in seconds; None: what suits the sites.
+    :param clean: whether workers are cleaned between users; the programs for that are among the files then.
+    :param folder: of slurm.conf, where the programs of eager pools will stand.
+    :param places: where those find cluesd; without it none are written.
     """
     with_gpus = any(pool.shape.gpus for pool in settings.pools.values())
     note = "\n# Generic resources that nodes may have; add others that you use.\nGresTypes=gpu\n"
     slurm = templates.read("slurm/slurm-clues.conf").format(
         cluster=settings.cluster,
         suspend_time=SUSPEND_TIME,
-        true="/bin/true",
+        power_programs=saving.program_lines(settings, folder),
         suspend_timeout=SUSPEND_TIMEOUT,
         resume_timeout=resume_timeout(settings),
-        slurmd_timeout=SLURMD_TIMEOUT,
+        slurmd_timeout=slurmd_timeout(settings) if timeout is None else timeout,
         tree_width=TREE_WIDTH,
-        srun_ports=SRUN_PORTS,
+        srun_ports=srun_ports,
         gres_types=note if with_gpus else "",
+        cleaning=_CLEANING if clean else "",
         memory_share=f"{settings.pace.memory_share:.0%}",
         nodes="\n".join(str(line) for line in node_lines(settings)),
         partitions="\n".join(
             f"PartitionName={name} Nodes={compress(nodes)} State=UP"
             + (" Default=YES" if name == default_partition else "")
             for name, nodes in partitions(settings).items()
-        ),
+        )
+        + _eager(settings),
     )
     lines = [line for pool in settings.pools.values() for line in _gres_lines(pool, gpu_devices)]
     gpus = "\n".join(lines) if lines else "# No pool has GPUs."
     gres = templates.read("slurm/gres-clues.conf").format(cluster=settings.cluster, gpus=gpus)
-    return {SLURM_FILE: slurm, GRES_FILE: gres}
+    cleaning = {Path(path).name: templates.read(name) for path, name in programs.CLEANING.items()} if clean else {}
+    power = saving.programs(settings, places) if places is not None else {}
+    return {SLURM_FILE: slurm, GRES_FILE: gres, **cleaning, **power}
+
+
+def _eager(settings: Settings) -> str:
+    lines = saving.partition_lines(settings, SUSPEND_TIMEOUT)
+    return "".join(["\n\n", _EAGER, *(f"\n{line}" for line in lines)]) if lines else ""
 
 
 def _gres(kind: str, count: int) -> str:

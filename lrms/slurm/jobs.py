@@ -1,11 +1,14 @@
 """Jobs from ``squeue``'s text: which fields, and why no user can forge a record.
 
 One ``squeue`` prints everything that a request needs (35 fields by long names; 0.1 s for 10,000 jobs on 22.05.8);
-a second prints the excluded nodes, for which the long form has no name.  A user chooses the name, comment, account,
-command and folder of a job freely, newlines included, and could write whole records with them.  So:
+a second, asked after the nodes, prints which jobs are pending still, and the excluded nodes, for which the long form
+has no name.  A job that started in between would else read as pending, and its node as taken, so that another VM is
+bought for it.  A user chooses the name, comment, account, command and folder of a job freely, newlines included, and
+could write whole records with them.  So:
 
-* none of these is asked for.  What is asked for is either made by slurmctld (ids, counts, times, states, reason) or
-  checked by it against what exists (partition, constraint, licenses, reservation, dependency, node lists).
+* none of these is asked for here (:mod:`lrms.slurm.charges` asks for accounts, and for nothing else).  What is asked
+  for is either made by slurmctld (ids, counts, times, states, reason) or checked by it against what exists (partition,
+  constraint, licenses, reservation, dependency, node lists).
   ``tests/real/test_slurm.py`` tries to get a separator into each of them, and into one it can: the type of a GPU is not
   checked while the job is held;
 * so a second wall stands behind: a record ends with a mark of 16 random bytes, new at each call and passed in the
@@ -76,19 +79,24 @@ def squeue_format(mark: str) -> str:
     return ",".join([f"{name}:{SEPARATOR}" for name in FIELDS[:-1]] + [f"{FIELDS[-1]}:{SEPARATOR}{mark}"])
 
 
-def excluded_format(mark: str) -> str:
-    """Return the value of ``SQUEUE_FORMAT`` for job ids and excluded nodes."""
-    return f"%A{SEPARATOR}%x{SEPARATOR}{mark}"
+def pending_format(mark: str) -> str:
+    """Return the value of ``SQUEUE_FORMAT`` for job ids, as numbers and as arrays show them, and excluded nodes."""
+    return f"%A{SEPARATOR}%i{SEPARATOR}%x{SEPARATOR}{mark}"
 
 
-def read_jobs(text: str, excluded: str, mark: str) -> tuple[list[Job], list[str]]:
+def read_jobs(text: str, pending: str | None, mark: str) -> tuple[list[Job], list[str]]:
     """Return the jobs and what could not be understood.
 
+    :param pending: what is pending later, in :func:`pending_format`; None: nobody asked.
     :raises ValueError: the output does not end with a whole record: it was cut off.
     """
     problems: list[str] = []
-    without = {job: hosts for job, hosts in _records(excluded, mark, 2, problems) if hosts}
+    later = list(_records(pending or "", mark, 3, problems))
+    without = {job: hosts for job, _, hosts in later if hosts}
     records = list(_records(text, mark, len(FIELDS), problems))
+    if pending is not None:
+        names = {array_of(name): name for _, name, _ in later}
+        records = [_as_later(record, names) for record in records]
     running = Counter(
         record[0].partition("_")[0] for record in records if record[1] in _HOLDS_A_PLACE and "_" in record[0]
     )
@@ -99,6 +107,21 @@ def read_jobs(text: str, excluded: str, mark: str) -> tuple[list[Job], list[str]
         except ValueError as error:
             problems.append(f"job {record[0][:40]!r} is left out: {error}")
     return jobs, problems
+
+
+def _as_later(record: Sequence[str], names: Mapping[str, str]) -> Sequence[str]:
+    """Return a pending job's record as it is later: fewer tasks of its array, or none at all. What is pending no more
+    has started, or ended; either way it wants no node, and the next look tells which."""
+    name, state, *rest = record
+    if state != "PENDING":
+        return record
+    later = names.get(array_of(name))
+    return [name, "RUNNING", *rest] if later is None else [later, state, *rest]
+
+
+def array_of(name: str) -> str:
+    """Return an array's id for its pending tasks (``7_[3-8]``), which are one record; other names as they are."""
+    return name.partition("_[")[0]
 
 
 #: states in which a task counts against its array's throttle
@@ -154,6 +177,7 @@ def _job(record: Sequence[str], running: Mapping[str, int], excluded: str) -> Jo
         submitted=words.moment(submitted),
         eligible=words.moment(eligible),
         started=words.moment(started) if nodes else None,
+        expected=words.moment(started) if state == "PENDING" else None,
         nodes=words.hosts(nodes),
         het_id=words.text_or_nothing(het),
     )

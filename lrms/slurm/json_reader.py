@@ -17,6 +17,7 @@ from typing import Any
 
 from clues.model import Job, Node, Resources
 from lrms.slurm import words
+from lrms.slurm.charges import plain_account
 from lrms.slurm.jobs import startable
 from lrms.slurm.nodes import read_flag_list, unique
 from lrms.slurm.request import Asked, make_request
@@ -146,10 +147,13 @@ def _job(record: Mapping[str, Any], state: str, running: Mapping[int | None, int
         reservation=text("resv_name"),
         dependency=text("dependency"),
         licenses=text("licenses"),
+        account=plain_account(text("account")),
+        qos=plain_account(text("qos")),
         time_limit=None if limit is None else words.time_limit(f"{limit}:00"),
         submitted=words.from_epoch(count("submit_time")),
         eligible=words.from_epoch(count("eligible_time")),
         started=words.from_epoch(count("start_time")) if state != "PENDING" else None,
+        expected=words.from_epoch(count("start_time")) if state == "PENDING" else None,
         nodes=_hosts(record.get("nodes")) if state != "PENDING" else (),
         het_id=str(het) if het else "",
     )

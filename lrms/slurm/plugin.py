@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from clues.errors import LrmsError
 from clues.model import ClusterSnapshot, Pool, Settings
-from clues.ports import PluginContext, WorkerSecrets
-from lrms.slurm import check, config_text, fragment, jobs, nodes, reservations, worker
+from clues.places import Places
+from clues.ports import PluginContext, Provision, Vault
+from lrms.slurm import check, config_text, fragment, hook_check, jobs, nodes, power, reservations, spool, worker
+from lrms.slurm.charges import Charges, Told, charges_format, read_charges
 from lrms.slurm.commands import Commands
 from lrms.slurm.counters import read_counters
+from lrms.slurm.licenses import read_licenses
+from lrms.slurm.limits import read_limits
 from lrms.slurm.snapshot import Form, RawSnapshot, read_snapshot
 from lrms.slurm.tools import Tools
 
@@ -28,6 +34,11 @@ _SCONTROL_JSON_FROM = (23, 2)
 
 #: The controller's settings are read again after so many seconds; they change when slurmctld restarts or reconfigures.
 _SETTINGS_HOLD = 60.0
+
+#: where slurmctld listens if nothing else is said
+_SLURMCTLD_PORT = 6817
+#: where slurm.conf is by Debian's choice
+_SLURM_CONF = "/etc/slurm/slurm.conf"
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](?::[0-9]{1,5})?")
 
@@ -57,6 +68,37 @@ class SlurmConfig(BaseModel):
         (), description="Device files of a worker's GPUs in order; without it /dev/nvidia0, /dev/nvidia1 and so on."
     )
 
+    slurmd_port: int = Field(
+        6818, ge=1, le=65535, description="Where slurmd listens, for front-ends that are nodes themselves (SlurmdPort)."
+    )
+    srun_ports: str = Field(
+        fragment.SRUN_PORTS,
+        description="Ports of the front-end on which srun waits for its job's workers (SrunPortRange). Workers of "
+        "other sites are let through to these.",
+    )
+    slurmd_timeout: int | None = Field(
+        None,
+        ge=60,
+        le=65533,
+        description="SlurmdTimeout in seconds: jobs survive a cut of two thirds of it. Without it 305, and 480 where "
+        "a site is reached through a tunnel.",
+    )
+
+    clean: bool = Field(
+        False,
+        description="Whether workers are cleaned between users: slurm-config names a Prolog and an Epilog then, which "
+        "workers get by themselves, and which remove what a user without a further job there has left in /tmp, "
+        "/var/tmp, /dev/shm, and on GPUs.",
+    )
+
+    @field_validator("srun_ports")
+    @classmethod
+    def _is_a_range(cls, value: str) -> str:
+        match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", value)
+        if match is None or not 1024 <= int(match[1]) <= int(match[2]) <= 65535:
+            raise ValueError(f"{value!r} is no range of ports above 1023: write 60001-63000")
+        return value
+
     @field_validator("slurmctld")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
@@ -80,12 +122,29 @@ class Slurm:
     config: SlurmConfig
     tools: Tools
     commands: Commands
+    #: where the hook of eager pools finds cluesd; None where only a configuration is looked at
+    places: Places | None = None
     _settings: str = ""
     _settings_until: float = field(default=0.0)
+    _charges: Charges = field(default_factory=Charges)
 
     def snapshot(self) -> ClusterSnapshot:
-        """Run five short commands, jobs before nodes, and read what they printed."""
-        return read_snapshot(self.read_raw(), datetime.now(UTC))
+        """Run some short commands, jobs before nodes, and read what they printed."""
+        raw = self.read_raw()
+        found = read_snapshot(raw, datetime.now(UTC))
+        limited = config_text.enforces_limits(config_text.read_config(raw.config))
+        found = self._charges.put_on(found, partial(self._ask_charges, limited=limited))
+        if any(job.licenses and job.pending for job in found.jobs):
+            free, problems = read_licenses(self.tools.run(["scontrol", "-o", "show", "license"]))
+            found = replace(found, licenses=free, problems=(*found.problems, *problems))
+        asked = spool.read(self.places.requests, self.commands.names) if self.places is not None else ()
+        return replace(found, requests=asked) if asked else found
+
+    def _ask_charges(self, *, limited: bool) -> Told:
+        mark = secrets.token_hex(16)
+        told = self.tools.run(["squeue", "-a", "-h"], env={"SQUEUE_FORMAT": charges_format(mark)})
+        limits = self.tools.run(["scontrol", "-o", "show", "assoc_mgr", "flags=qos,assoc"]) if limited else ""
+        return Told(read_charges(told, mark), tuple(read_limits(limits)))
 
     def read_raw(self) -> RawSnapshot:
         """Return what the commands print, for the parser (and for whoever wants to keep it)."""
@@ -93,7 +152,7 @@ class Slurm:
         config = self._controller_settings()
         form = self._form(config)
         mark = secrets.token_hex(16)
-        excluded = ""
+        pending = None
         if form is Form.JSON:
             version = config_text.release(config_text.version_of(config_text.read_config(config)))
             found_jobs = run(["squeue", "-a", "--json"])
@@ -102,11 +161,11 @@ class Slurm:
             )
         else:
             found_jobs = run(["squeue", "-a", "-h"], env={"SQUEUE_FORMAT2": jobs.squeue_format(mark)})
-            excluded = run(["squeue", "-a", "-h", "-t", "PD"], env={"SQUEUE_FORMAT": jobs.excluded_format(mark)})
             found_nodes = run(["scontrol", "-d", "-o", "show", "node"])
+            pending = run(["squeue", "-a", "-h", "-t", "PD"], env={"SQUEUE_FORMAT": jobs.pending_format(mark)})
         return RawSnapshot(
             jobs=found_jobs,
-            excluded=excluded,
+            pending=pending,
             nodes=found_nodes,
             reservations=run(["scontrol", "-o", "show", "reservation"]),
             partitions=run(["scontrol", "-o", "-a", "show", "partition"]),
@@ -133,11 +192,33 @@ class Slurm:
     def pin(self, job: str, site: str, original: str) -> None:
         self.commands.pin(job, site, original)
 
-    def bootstrap(self, node: str) -> WorkerSecrets:
+    def release(self, nodes: Sequence[str]) -> None:
+        power.release(self.commands, nodes)
+
+    def power_up(self, nodes: Sequence[str]) -> None:
+        power.power_up(self.commands, nodes)
+
+    def give_up(self, nodes: Sequence[str], reason: str) -> tuple[str, ...]:
+        return power.give_up(self.commands, nodes, reason)
+
+    def annotate(self, job: str, text: str) -> None:
+        power.annotate(self.commands, job, text)
+
+    def forget(self, requests: Sequence[str]) -> None:
+        if self.places is None:
+            return
+        try:
+            spool.forget(self.places.requests, requests)
+        except OSError as error:
+            raise LrmsError(f"{self.places.requests} cannot be emptied: {error.strerror}: clues doctor") from error
+
+    def bootstrap(self, node: str) -> Provision:
         if node not in self.commands.names:
             raise LrmsError(f"{node!r} is not a node of a pool: it gets no secret")
         address = self.config.slurmctld or worker.address_of(config_text.read_config(self._controller_settings()))
-        return worker.secrets_for(node, self.config.munge_key, address)
+        # of an earlier look, however old, where that is enough: SlurmUser never changes while a cluster runs
+        config = config_text.read_config(self._settings)
+        return worker.provision_for(node, address, config, clean=self.config.clean)
 
     def render_config(self, settings: Settings) -> Mapping[str, str]:
         try:
@@ -145,6 +226,11 @@ class Slurm:
                 settings,
                 default_partition=self.config.default_partition or "",
                 gpu_devices=self.config.gpu_devices,
+                srun_ports=self.config.srun_ports,
+                timeout=self.config.slurmd_timeout,
+                clean=self.config.clean,
+                folder=self._folder,
+                places=self.places,
             )
         except ValueError as error:
             raise LrmsError(str(error)) from error
@@ -157,7 +243,21 @@ class Slurm:
         except ValueError as error:
             raise LrmsError(str(error)) from error
         partitions, more = reservations.read_partitions(self.tools.run(["scontrol", "-o", "-a", "show", "partition"]))
-        return [*check.differences(settings, config, found, partitions), *problems, *more]
+        differences = check.differences(
+            settings,
+            config,
+            found,
+            partitions,
+            srun_ports=self.config.srun_ports,
+            timeout=self.config.slurmd_timeout,
+            clean=self.config.clean,
+        )
+        hook = hook_check.troubles(settings, config, self.places) if self.places is not None else []
+        return [*differences, *hook, *problems, *more]
+
+    @property
+    def _folder(self) -> Path:
+        return (self.config.conf or Path(os.environ.get("SLURM_CONF", _SLURM_CONF))).parent
 
     def _controller_settings(self) -> str:
         if time.monotonic() >= self._settings_until:
@@ -180,7 +280,21 @@ class SlurmPlugin:
     def build(self, config: SlurmConfig, context: PluginContext, pools: Sequence[Pool]) -> Slurm:
         """Return the adapter. Runs nothing yet, so it also serves to render fragments where there is no Slurm."""
         tools = Tools(config.conf, config.bin, timedelta(seconds=config.timeout))
-        return Slurm(config, tools, Commands.for_pools(tools, pools))
+        return Slurm(config, tools, Commands.for_pools(tools, pools), context.places)
+
+    def services(self, config: SlurmConfig) -> list[tuple[str, int, int]]:
+        """Return the ports of the front-end that workers reach, as (protocol, first, last)."""
+        controller = int((config.slurmctld or "").rpartition("]")[2].partition(":")[2] or _SLURMCTLD_PORT)
+        first, last = (int(port) for port in config.srun_ports.split("-"))
+        return [("tcp", controller, controller), ("tcp", config.slurmd_port, config.slurmd_port), ("tcp", first, last)]
+
+    def vaults(self, config: SlurmConfig) -> Mapping[str, Vault]:
+        """Return where the signer finds Slurm's secrets, by their names."""
+        return {worker.MUNGE: worker.MungeKey.find(config.munge_key, os.environ)}
+
+    def service_users(self, config: SlurmConfig) -> frozenset[str]:
+        """Return the users as whom Slurm runs: no worker gets them from the front-end."""
+        return worker.service_users(config.conf or Path(os.environ.get("SLURM_CONF", _SLURM_CONF)))
 
 
 PLUGIN = SlurmPlugin()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from clues.model import Reservation
 from lrms.slurm import words
+
+POWER_KEYS = ("SuspendTime", "SuspendTimeout", "ResumeTimeout")
 
 _PAIR = re.compile(r"([A-Za-z]+)=(\S*)")
 
@@ -20,6 +23,8 @@ class Partition:
     default: bool
     nodes: tuple[str, ...]
     memory_per_cpu_mib: int
+    #: what it says of power saving, by Slurm's own keys
+    power: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_reservations(text: str) -> tuple[list[Reservation], list[str]]:
@@ -67,6 +72,7 @@ def read_partitions(text: str) -> tuple[list[Partition], list[str]]:
                 default=fields.get("Default") == "YES",
                 nodes=words.hosts(fields.get("Nodes", "")),
                 memory_per_cpu_mib=_memory(fields.get("DefMemPerCPU", "")),
+                power={name: fields[name] for name in POWER_KEYS if name in fields},
             )
         except (KeyError, ValueError) as error:
             problems.append(f"a partition is left out: {error}: {line[:60]!r}")

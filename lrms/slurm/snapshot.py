@@ -28,8 +28,9 @@ class Form(StrEnum):
 class RawSnapshot:
     """The output of the commands, jobs asked for before nodes.
 
-    ``jobs`` and ``nodes`` are in ``form``; ``excluded`` (text form only) holds the excluded nodes by job; the rest is
-    text always.  ``mark`` is what the text records of jobs end with.
+    ``jobs`` and ``nodes`` are in ``form``; ``pending`` (text form only, else None) tells what is pending still once the
+    nodes are read, with the excluded nodes; the rest is text always.  ``mark`` is what the text records of jobs end
+    with.
     """
 
     jobs: str
@@ -37,7 +38,7 @@ class RawSnapshot:
     reservations: str
     partitions: str
     config: str
-    excluded: str = ""
+    pending: str | None = None
     mark: str = ""
     form: Form = Form.TEXT
 
@@ -52,7 +53,7 @@ def read_snapshot(raw: RawSnapshot, taken_at: datetime) -> ClusterSnapshot:
             found_jobs, job_problems = json_reader.read_jobs(raw.jobs)
             found_nodes, node_problems = json_reader.read_nodes(raw.nodes)
         else:
-            found_jobs, job_problems = jobs.read_jobs(raw.jobs, raw.excluded, raw.mark)
+            found_jobs, job_problems = jobs.read_jobs(raw.jobs, raw.pending, raw.mark)
             found_nodes, node_problems = nodes.read_nodes(raw.nodes)
     except ValueError as error:
         raise LrmsError(f"what Slurm printed cannot be read: {error}") from error
@@ -68,6 +69,7 @@ def read_snapshot(raw: RawSnapshot, taken_at: datetime) -> ClusterSnapshot:
         default_partition=next((partition.name for partition in partitions if partition.default), ""),
         default_memory_per_cpu_mib=config_text.default_memory_per_cpu(settings),
         version=config_text.version_of(settings),
+        private=config_text.private_data(settings),
         problems=_bounded([*node_problems, *reservation_problems, *partition_problems, *job_problems]),
     )
 
