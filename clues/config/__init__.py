@@ -4,20 +4,33 @@
 their meaning are in ``models.py``.
 """
 
-from clues.config.fields import Endpoint
 from clues.config.loading import DEFAULT_FILE, Checked, Loaded, Summary, check, load
+from clues.config.network_fields import Endpoint
 from clues.config.plugins import CONNECTORS, LRMS, OVERLAYS, Plugins
+from clues.config.values import Accounts, GpuChecks, Hook, Mail, Notify, Service, Share, Ssh, Webhook, Workers
+from clues.config.what_if import what_if
 
 __all__ = [
     "CONNECTORS",
     "DEFAULT_FILE",
     "LRMS",
     "OVERLAYS",
+    "Accounts",
     "Checked",
     "Endpoint",
+    "GpuChecks",
+    "Hook",
     "Loaded",
+    "Mail",
+    "Notify",
     "Plugins",
+    "Service",
+    "Share",
+    "Ssh",
     "Summary",
+    "Webhook",
+    "Workers",
     "check",
     "load",
+    "what_if",
 ]

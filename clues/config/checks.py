@@ -8,12 +8,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from clues.config.mistakes import Mistakes, Place, near, one_of, show
-from clues.config.models import File, OfferSection, PoolSection, ShapeSection
+from clues.config.models import BudgetSection, File, HookSection, OfferSection, PoolSection, ShapeSection
 from clues.config.sections import has
+from clues.config.values import BOOT_SHARE
 from clues.hostlist import MOST, compress
-from clues.model import Resources
+from clues.model import Attach, Market, Mode, Resources
 from clues.naming import what_is_wrong_with_word
 from clues.units import Money, show_duration
 
@@ -59,8 +61,10 @@ def check_networks(file: File, ranges: list[str], mistakes: Mistakes) -> None:
         try:
             network = ipaddress.ip_network(file.sites[name].network)
         except ValueError:
-            found = show(file.sites[name].network)
-            mistakes.add(place, f"found {found}: this connector needs a range, with its first address: 10.77.1.0/24")
+            given, router = file.sites[name].network, file.sites[name].attach is Attach.ROUTER
+            what = f"found {show(given)}" if given else "'network' is missing"
+            who = "attach: router" if router else "this connector"
+            mistakes.add(place, f"{what}: {who} needs a range, with its first address: 10.77.1.0/24")
             continue
         if overlay is not None and not (network.version == overlay.version and network.subnet_of(overlay)):  # type: ignore[arg-type]
             mistakes.add(place, f"{network} is not a part of the overlay's network {overlay}")
@@ -68,6 +72,93 @@ def check_networks(file: File, ranges: list[str], mistakes: Mistakes) -> None:
             if network.overlaps(taken):
                 mistakes.add(place, f"{network} overlaps {taken} of site {other}: one address would be two workers'")
         seen.append((name, network))
+
+
+def check_routers(file: File, flavors: Flavors, mistakes: Mistakes) -> None:
+    """A site behind a router says which VM that is and which range lies behind it, and no other site has one."""
+    for name, site in file.sites.items() if has(file, "sites") else ():
+        place = ("sites", name)
+        if mistakes.has_told((*place, "attach")):
+            continue
+        if site.attach is not Attach.LOCAL and file.overlay.public is None and not mistakes.has_told(("overlay",)):
+            mistakes.add(
+                (*place, "attach"), f"'{site.attach}' needs overlay.public: where VMs of other sites call the front-end"
+            )
+        if site.attach is not Attach.ROUTER:
+            if site.router is not None:
+                mistakes.add((*place, "router"), f"belongs to attach: router, and this site has attach: {site.attach}")
+            continue
+        if site.router is None:
+            if not mistakes.has_told((*place, "router")):
+                mistakes.add(
+                    (*place, "attach"), "'router' needs a router VM: write router: {flavor: ..., image: ...} beside it"
+                )
+        elif has(site.router, "flavor") and name in flavors and (flavor := site.router.flavor) not in flavors[name]:
+            known = flavors[name]
+            text = f"site {name} has no flavor {show(flavor)}{near(flavor, known)}; it has: {one_of(known)}"
+            mistakes.add((*place, "router", "flavor"), text)
+
+
+def check_shares(file: File, mistakes: Mistakes) -> None:
+    """No folder is shared twice, and none lies in another one that is."""
+    seen: list[Path] = []
+    for at, share in enumerate(file.shares):
+        if not has(share, "path"):
+            continue
+        for other in seen:
+            if share.path == other or other in share.path.parents or share.path in other.parents:
+                mistakes.add(("shares", at, "path"), f"{share.path} and {other} lie in each other: share one of them")
+        seen.append(share.path)
+
+
+def hook_name(hook: HookSection) -> str:
+    """Return what a hook is called in reports."""
+    return hook.name or hook.file.name.partition(".")[0]
+
+
+def check_workers(file: File, mistakes: Mistakes) -> None:
+    """Hooks have names of their own, run somewhere, and end before their worker is given up."""
+    seen: set[str] = set()
+    for at, hook in enumerate(file.workers.hooks):
+        place = ("workers", "hooks", at)
+        if not has(hook, "file"):
+            continue
+        name = hook_name(hook)
+        if wrong := what_is_wrong_with_word(name):
+            mistakes.add((*place, "file"), f"{show(name)} cannot be the name of a hook: {wrong}; write a name")
+        if name in seen:
+            mistakes.add(place, f"there is a hook {name} already: give this one another name")
+        seen.add(name)
+        for key, known in (("sites", file.sites), ("pools", file.pools)):
+            for word in getattr(hook, key) if has(file, key) else ():
+                if word not in known:
+                    text = f"there is no {key[:-1]} {show(word)}{near(word, known)}; there are: {one_of(known)}"
+                    mistakes.add((*place, key), text)
+        for pool, section in file.pools.items() if has(file, "pools") else ():
+            if (not hook.pools or pool in hook.pools) and hook.timeout >= section.join_deadline * BOOT_SHARE:
+                longest = show_duration(section.join_deadline * BOOT_SHARE)
+                mistakes.add(
+                    (*place, "timeout"),
+                    f"is longer than the boot of pool {pool} may take ({longest}, of its join_deadline)",
+                )
+    for kind, products in file.workers.gpus.names.items():
+        for product in products:
+            if not re.fullmatch(r"[A-Za-z0-9 ._/()+-]+", product):
+                mistakes.add(("workers", "gpus", "names", kind), f"{show(product)} is no name of a GPU")
+
+
+def _check_eager(place: Place, pool: PoolSection, mistakes: Mistakes) -> None:
+    """Where Slurm's power saving decides which nodes are up, clues has no say in it."""
+    if pool.mode is not Mode.EAGER:
+        return
+    planned = "belongs to mode: planned"
+    if pool.keep_warm:
+        text = f"{planned}: Slurm powers down what is idle for too long; remove it, or give the pool a longer 'idle'"
+        mistakes.add((*place, "keep_warm"), text)
+    if pool.consolidate:
+        mistakes.add((*place, "consolidate"), f"{planned}: Slurm decides which nodes it needs; remove it")
+    if pool.idle == "auto":
+        mistakes.add((*place, "idle"), f"'auto' {planned}: Slurm's SuspendTime is one time, such as 10min")
 
 
 def check_pools(file: File, flavors: Flavors, mistakes: Mistakes) -> None:
@@ -81,8 +172,10 @@ def check_pools(file: File, flavors: Flavors, mistakes: Mistakes) -> None:
         if has(pool, "nodes"):
             total += len(pool.nodes)
             _check_owner(name, pool, owner, mistakes)
-            if pool.keep_warm.nodes > len(pool.nodes):
-                mistakes.add((*place, "keep_warm"), f"{pool.keep_warm.nodes} nodes, but the pool has {len(pool.nodes)}")
+            _check_eager(place, pool, mistakes)
+            most = max((one.nodes for one in pool.keep_warm), default=0)
+            if most > len(pool.nodes):
+                mistakes.add((*place, "keep_warm"), f"{most} nodes, but the pool has {len(pool.nodes)}")
         for key in ("features", "partitions"):
             words = getattr(pool, key) or ()
             for word in sorted({word for word in words if words.count(word) > 1}):
@@ -91,6 +184,10 @@ def check_pools(file: File, flavors: Flavors, mistakes: Mistakes) -> None:
             if has(file, "sites") and feature in file.sites:
                 mistakes.add(
                     (*place, "features"), f"{feature} is a site: sites are features of the nodes by themselves"
+                )
+            if feature in tuple(Market):
+                mistakes.add(
+                    (*place, "features"), f"{feature} is a market: markets are features of the nodes by themselves"
                 )
         if has(pool, "offers"):
             _check_offers(file, name, pool, flavors, mistakes)
@@ -111,12 +208,22 @@ def resources_of(shape: ShapeSection) -> Resources:
 
 
 def _amounts(file: File) -> Iterator[tuple[Place, Money | None]]:
-    yield ("budget", "per_day"), file.budget.per_day
+    yield from _budget(("budget",), file.budget)
+    for name, budget in file.budget.accounts.items() if has(file.budget, "accounts") else ():
+        yield from _budget(("budget", "accounts", name), budget)
     for name, site in file.sites.items() if has(file, "sites") else ():
         yield ("sites", name, "limits", "cost_per_hour"), site.limits.cost_per_hour
+        if site.router is not None:
+            yield ("sites", name, "router", "price"), site.router.price
     for name, pool in file.pools.items() if has(file, "pools") else ():
+        yield from _budget(("pools", name, "budget"), pool.budget)
         for at, offer in enumerate(pool.offers if has(pool, "offers") else ()):
             yield ("pools", name, "offers", at, "price"), offer.price
+
+
+def _budget(place: Place, budget: BudgetSection) -> Iterator[tuple[Place, Money | None]]:
+    for name in BudgetSection.model_fields:
+        yield (*place, name), getattr(budget, name, None)
 
 
 def _check_owner(name: str, pool: PoolSection, owner: dict[str, str], mistakes: Mistakes) -> None:

@@ -18,13 +18,13 @@ from typing import Any
 import yaml
 
 from clues.config import scalars
-from clues.config.mistakes import Mistakes, Place
+from clues.config.mistakes import Mistakes, Place, show
 
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 20
 
 _SECRET = re.compile(r"passw(or)?d|passphrase|secret|token|(api|private|access)_?-?key", re.IGNORECASE)
-_SECRET_ELSEWHERE = re.compile(r"[_-](file|path|credential|name)$", re.IGNORECASE)
+_SECRET_ELSEWHERE = re.compile(r"[_-](file|path|credential|name|endpoint)$", re.IGNORECASE)
 _NO_SECRETS = "secrets do not belong in this file: name a file or a systemd credential"
 _PASSWORD_IN_URL = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 
@@ -87,6 +87,22 @@ def read(path: Path, mistakes: Mistakes) -> dict[str, Any] | None:
         mistakes.add((), "begins with a list or a text: it has to be keys and values ('cluster: ...')", line=1)
         return None
     return _mapping(node, (), mistakes)
+
+
+def read_value(text: str, place: Place, mistakes: Mistakes) -> Any:
+    """Return one value, written as after a key in the file; None for an empty text.
+
+    What is wrong with it is noted at *place*, and ``scalars.WRONG`` is returned.
+    """
+    before = len(mistakes.found)
+    try:
+        node = _Composer(text, mistakes).get_single_node()
+        value = None if node is None else _value(node, place, mistakes)
+    except (_Stop, yaml.YAMLError, ValueError, OverflowError):
+        wrong = f"{show(text)} is not a value: write it as in the file, in quotes where it holds ': ' or '#'"
+        mistakes.add(place, wrong)
+        return scalars.WRONG
+    return value if len(mistakes.found) == before else scalars.WRONG
 
 
 def _text(path: Path, mistakes: Mistakes) -> str:

@@ -6,22 +6,22 @@ the sysadmin reads (and always a ValueError, since that is what pydantic gathers
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticUndefined
 
 from clues import units
 from clues.config.mistakes import show
+from clues.config.windows import parse_windows, parse_zone
 from clues.hostlist import expand
-from clues.model import ANY_GPU, Gpu, Market, make_gpus
+from clues.model import ANY_GPU, Gpu, Market, Window, make_gpus
 from clues.naming import what_is_wrong_with_node, what_is_wrong_with_word
 
 
@@ -30,18 +30,6 @@ class Words:
     """How the reference calls a kind of value."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A host and a TCP port; port 0 is whichever is free (or, as an address for others, the one that was taken)."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}" if self.port else host
 
 
 T = TypeVar("T")
@@ -69,6 +57,10 @@ def _duration(value: object) -> timedelta:
     if duration > _LONGEST:
         raise ValueError(f"{show(value)} is too much: at most {_LONGEST.days}d")
     return duration
+
+
+def _idle(value: object) -> timedelta | str:
+    return "auto" if value == "auto" else _duration(value)
 
 
 def _some_time(value: object) -> timedelta:
@@ -122,6 +114,15 @@ def _share(value: object) -> float:
     return share
 
 
+def _percent(value: object) -> float:
+    if isinstance(value, float) and 0 < value <= 1:
+        return value
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%", value) if isinstance(value, str) else None
+    if match is None or not 0 < float(match[1]) <= 100:
+        raise ValueError(f"found {show(value)}: write a share from 1% to 100%")
+    return float(match[1]) / 100
+
+
 def _gpus(value: object) -> tuple[Gpu, ...]:
     """Read ``1``, ``"a10:1"`` or ``"a10:1,t4:2"``."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -171,7 +172,8 @@ def _line(value: object) -> str:
     return value
 
 
-def _name(value: object) -> str:
+def as_name(value: object) -> str:
+    """Return *value* if it is one line of text that is not empty."""
     if not _line(value):
         raise ValueError("is empty")
     return str(value)
@@ -189,73 +191,56 @@ def _currency(value: object) -> str:
     return value
 
 
-def _path(value: object) -> Path:
-    path = value if isinstance(value, Path) else Path(_name(value))
+def as_path(value: object) -> Path:
+    """Return an absolute path."""
+    path = value if isinstance(value, Path) else Path(as_name(value))
     if not path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{show(str(path))} is not an absolute path")
     return path
 
 
 def _socket(value: object) -> Path:
-    path = _path(value)
+    path = as_path(value)
     if len(bytes(path)) > 107:  # sun_path of Linux, less its final zero
         raise ValueError(f"{show(str(path))} is too long for a socket: at most 107 bytes")
     return path
 
 
-def _network(value: object) -> str:
-    """Read a private range in CIDR form."""
-    text = _name(value)
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError:
-        raise ValueError(f"{show(text)} is not a network: write it as 10.77.0.0/16, with its first address") from None
-    return str(network)
-
-
-def _endpoint(*, port_needed: bool) -> Callable[[object], Endpoint]:
-    how = "write host:port, such as 10.77.0.1:8443"
-
-    def check(value: object) -> Endpoint:
-        if isinstance(value, Endpoint):
-            return value
-        text = _name(value)
-        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/@\s]+))(?::([0-9]{1,5}))?", text)
-        if match is None or (port_needed and match[3] is None) or int(match[3] or 0) > 65535:
-            raise ValueError(f"{show(text)} is not an address: {how}")
-        if match[1]:
-            try:
-                ipaddress.IPv6Address(match[1])
-            except ValueError:
-                raise ValueError(f"{show(text)} is not an address: {how}") from None
-        else:
-            _host(match[2])
-        return Endpoint(match[1] or match[2], int(match[3] or 0))
-
-    return check
-
-
-def _host(value: object) -> str:
-    text = _name(value)
-    label = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-    if not re.fullmatch(rf"{label}(?:\.{label})*\.?", text):
-        raise ValueError(f"{show(text)} is not the name or address of a host")
-    if re.fullmatch(r"[0-9.]+", text):
-        try:
-            ipaddress.IPv4Address(text)
-        except ValueError:
-            raise ValueError(f"{show(text)} is not an IPv4 address") from None
-    return text
-
-
-def _listed(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """Return a list as it is, and anything else as the only one of a list."""
     if isinstance(value, list) and not value:
         raise ValueError("is an empty list")
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _windows(value: object) -> tuple[Window, ...]:
+    lines = as_list(value)
+    return tuple(window for line in lines for window in ([line] if isinstance(line, Window) else _lines_windows(line)))
+
+
+def _lines_windows(line: object) -> tuple[Window, ...]:
+    return parse_windows(as_name(line)) if line != "" else ()
+
+
+def _driver(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(?:[0-9]{1,5}(?:\.[0-9]{1,5}){0,2})?", value):
+        raise ValueError(f'found {show(value)}: write a version in quotes, such as "535.104"')
+    return value
+
+
+def _time_zone(value: object) -> str:
+    return parse_zone(as_name(value)).key
+
+
+def _account(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_][a-z0-9_.@+-]{0,99}", value):
+        raise ValueError(f"{show(value)} is no account of Slurm's: write it in small letters, as `sacctmgr` shows it")
+    return value
+
+
 Memory = Annotated[int, BeforeValidator(_memory), Words("memory: `30GiB`, `512MiB`, `32GB`")]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Words("duration: `90s`, `10min`, `2h`")]
+Idle = Annotated[timedelta | Literal["auto"], BeforeValidator(_idle), Words("duration: `90s`, `10min`, or `auto`")]
 SomeTime = Annotated[timedelta, BeforeValidator(_some_time), Words("duration above 0: `90s`, `10min`, `2h`")]
 Money = Annotated[units.Money, BeforeValidator(_money), Words("money: `25 EUR`")]
 Count = Annotated[int, BeforeValidator(_whole(0, 10**9)), Words("whole number, 0 or more")]
@@ -263,22 +248,23 @@ Number = Annotated[int, BeforeValidator(_whole(1, 10**6)), Words("whole number, 
 Cpus = Annotated[int, BeforeValidator(_whole(1, 65_533)), Words("whole number, 1 or more")]
 Positive = Annotated[float, BeforeValidator(_positive), Words("number above 0")]
 Share = Annotated[float, BeforeValidator(_share), Words("number above 0, at most 1")]
+Percent = Annotated[float, BeforeValidator(_percent), Words("share: `10%`")]
 Gpus = Annotated[tuple[Gpu, ...], BeforeValidator(_gpus), Words('GPUs: `1`, `"a10:1"`, `"a10:1,t4:2"`')]
 Nodes = Annotated[tuple[str, ...], BeforeValidator(_nodes), Words("hostlist: `cpu-[001-100]`")]
 Word = Annotated[str, BeforeValidator(_word), Words("name")]
-Name = Annotated[str, BeforeValidator(_name), Words("text")]
+Name = Annotated[str, BeforeValidator(as_name), Words("text")]
 Line = Annotated[str, BeforeValidator(_line), Words("text")]
+Windows = Annotated[tuple[Window, ...], BeforeValidator(_windows), Words("days and hours, or a list of them")]
 YesNo = Annotated[bool, BeforeValidator(_yes_or_no), Words("`true` or `false`")]
 Currency = Annotated[str, BeforeValidator(_currency), Words("currency: its three letters")]
-Folder = Annotated[Path, BeforeValidator(_path), Words("absolute path")]
+Driver = Annotated[str, BeforeValidator(_driver), Words('version in quotes: `"535.104"`')]
+TimeZone = Annotated[str, BeforeValidator(_time_zone), Words("time zone: `Europe/Prague`")]
+Account = Annotated[str, BeforeValidator(_account), Words("account")]
+Folder = Annotated[Path, BeforeValidator(as_path), Words("absolute path")]
 Socket = Annotated[Path, BeforeValidator(_socket), Words("absolute path, at most 107 bytes")]
-Network = Annotated[str, BeforeValidator(_network), Words("network: `10.77.0.0/16`")]
-Host = Annotated[str, BeforeValidator(_host), Words("name or address of a host")]
-Listen = Annotated[Endpoint, BeforeValidator(_endpoint(port_needed=True)), Words("`host:port`")]
-Address = Annotated[Endpoint, BeforeValidator(_endpoint(port_needed=False)), Words("`host` or `host:port`")]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Words("text, or a list of them")]
-Markets = Annotated[tuple[Market, ...], BeforeValidator(_listed), Words("`on-demand`, `spot`, or a list of them")]
-WordList = Annotated[tuple[Word, ...], BeforeValidator(_listed), Words("name, or a list of them")]
+Names = Annotated[tuple[Name, ...], BeforeValidator(as_list), Words("text, or a list of them")]
+Markets = Annotated[tuple[Market, ...], BeforeValidator(as_list), Words("`on-demand`, `spot`, or a list of them")]
+WordList = Annotated[tuple[Word, ...], BeforeValidator(as_list), Words("name, or a list of them")]
 
 
 def key(description: str, default: Any = PydanticUndefined, **more: Any) -> Any:

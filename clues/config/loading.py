@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clues.config import checks, document
-from clues.config.fields import Endpoint
+from clues.config.building import accounts_of, notify_of, settings_of, shares_of, ssh_of, workers_of
 from clues.config.mistakes import Mistakes
-from clues.config.models import File, PoolSection, SiteSection
-from clues.config.plugins import CONNECTORS, LRMS, OVERLAYS, Plugins, find_plugin, flavors_of, read_config
+from clues.config.models import File
+from clues.config.network_fields import Endpoint
+from clues.config.plugins import CONNECTORS, LRMS, OVERLAYS, Plugins, find_plugin, flavors_of, read_config, tell
 from clues.config.sections import has, read_section
+from clues.config.values import Accounts, Notify, Service, Share, Ssh, Workers
 from clues.errors import ConfigError
-from clues.model import Limits, Offer, Pace, Pool, Resources, Settings, Site
-from clues.units import Money
+from clues.model import Attach, Kind, Resources, Settings
+from clues.places import Places
 
 #: where the configuration of an installed clues is
 DEFAULT_FILE = Path("/etc/clues/clues.yaml")
+
+#: where NFSv4 is served
+NFS_PORT = 2049
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,49 @@ class Loaded:
     #: the cluster's own range in CIDR form, and where other sites reach the front-end; empty when not given
     overlay_network: str
     public_host: str
-    #: where the enrolment service listens, and where workers find it (port 0: the one that it listens on)
+    #: where the enrolment front listens, and where VMs find it: those in the front-end's network, those behind a
+    #: router, and routers and directly attached workers, which come from the internet
     enrolment_listen: Endpoint
     enrolment_address: Endpoint
+    enrolment_inside: Endpoint
+    enrolment_public: Endpoint
     #: the daemon's folder, and the socket of its API
     state: Path
     socket: Path
     #: what one unit of another currency is worth in the cluster's
     rates: Mapping[str, float]
+    #: how workers know the users, and the folders that they mount
+    accounts: Accounts
+    shares: tuple[Share, ...]
+    #: how VMs start and end
+    workers: Workers
+    #: all ports of the front-end that members of the cluster may reach
+    services: tuple[Service, ...]
+    #: how VMs are reached by SSH; None: they are not
+    ssh: Ssh | None = None
+    #: who is told of alarms
+    notify: Notify = field(default_factory=Notify)
+    #: what the file holds, before anything was made of it
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    #: where Prometheus finds the metrics over HTTP; None: nowhere
+    metrics_listen: Endpoint | None = None
+
+    @property
+    def places(self) -> Places:
+        """Where the processes of this cluster keep what they share."""
+        return Places(self.state, self.socket)
+
+    def enrolment_at(self, kind: Kind, attach: Attach) -> Endpoint:
+        """Return where a VM of this kind, at a site attached so, finds the enrolment front."""
+        if kind is Kind.ROUTER or attach is Attach.DIRECT:
+            return self.enrolment_public
+        return self.enrolment_inside if attach is Attach.ROUTER else self.enrolment_address
+
+    @property
+    def enrolment_names(self) -> tuple[str, ...]:
+        """Every name and address by which a VM calls the enrolment front: its certificate has them all."""
+        ways = (self.enrolment_address, self.enrolment_inside, self.enrolment_public)
+        return tuple(dict.fromkeys(way.host for way in ways))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +135,40 @@ def check(path: Path, plugins: Plugins) -> Checked:
 def _load(path: Path, plugins: Plugins) -> tuple[Loaded | None, Mistakes]:
     mistakes = Mistakes(str(path))
     raw = document.read(path, mistakes)
-    if raw is None:
-        return None, mistakes
+    return (None if raw is None else checked(path, raw, plugins, mistakes)), mistakes
+
+
+def checked(path: Path, raw: dict[str, Any], plugins: Plugins, mistakes: Mistakes) -> Loaded | None:
+    """Return the configuration that a file's content stands for; None when there are *mistakes*, which are noted."""
     file = read_section(File, raw, (), mistakes)
     overlay = _part(plugins, OVERLAYS, file, raw, "overlay", mistakes)
     lrms = _part(plugins, LRMS, file, raw, "lrms", mistakes)
     sites, flavors = _sites(plugins, file, raw, mistakes)
     checks.check_names(file, mistakes)
     checks.check_money(file, mistakes)
+    checks.check_routers(file, flavors, mistakes)
     checks.check_pools(file, flavors, mistakes)
     checks.check_pace(file, mistakes)
-    address = _enrolment_address(file)
+    checks.check_shares(file, mistakes)
+    checks.check_workers(file, mistakes)
+    front = _told(plugins, OVERLAYS, overlay, "front", "", mistakes)
+    ways = _ways(file, front)
     told = any(mistakes.has_told(place) for place in (("enrolment",), ("overlay",)))
-    if address is None and not told:
+    if ways is None and not told:
         missing = "cannot tell where workers find it: write enrolment.address, overlay.public or overlay.network"
         mistakes.add(("enrolment",), missing)
-    if mistakes.found or address is None:
-        return None, mistakes
-    loaded = Loaded(
+    services = _services(plugins, file, lrms, overlay, mistakes)
+    if mistakes.found or ways is None:
+        return None
+    settings = settings_of(file, flavors)
+    for place, text in _told(plugins, OVERLAYS, overlay, "mistakes", (), mistakes, settings):
+        mistakes.add(place, text)
+    if mistakes.found:
+        return None
+    address, inside, public = ways
+    return Loaded(
         path=path,
-        settings=_settings(file),
+        settings=settings,
         sites=sites,
         lrms=lrms,
         overlay=overlay,
@@ -123,11 +176,39 @@ def _load(path: Path, plugins: Plugins) -> tuple[Loaded | None, Mistakes]:
         public_host=file.overlay.public or "",
         enrolment_listen=file.enrolment.listen,
         enrolment_address=address,
+        enrolment_inside=inside,
+        enrolment_public=public,
         state=file.state,
         socket=file.socket,
         rates=dict(file.rates),
+        accounts=accounts_of(file),
+        shares=shares_of(file),
+        workers=workers_of(file),
+        ssh=ssh_of(file),
+        notify=notify_of(file),
+        services=services,
+        raw=raw,
+        metrics_listen=file.metrics.listen,
     )
-    return loaded, mistakes
+
+
+def _told(
+    plugins: Plugins, group: str, part: tuple[str, Any], what: str, nothing: Any, mistakes: Mistakes, *more: Any
+) -> Any:
+    """Return what the LRMS's or the overlay's plugin tells of its checked part of the file."""
+    plugin, key = plugins.get(group, {}).get(part[0]), "overlay" if group == OVERLAYS else "lrms"
+    return tell(plugin, what, nothing, part[1], *more, place=(key,), mistakes=mistakes)
+
+
+def _services(
+    plugins: Plugins, file: File, lrms: tuple[str, Any], overlay: tuple[str, Any], mistakes: Mistakes
+) -> tuple[Service, ...]:
+    own = [("tcp", file.enrolment.listen.port, file.enrolment.listen.port)]
+    if any(not share.server for share in file.shares):
+        own.append(("tcp", NFS_PORT, NFS_PORT))
+    of_lrms = _told(plugins, LRMS, lrms, "services", (), mistakes)
+    of_overlay = _told(plugins, OVERLAYS, overlay, "services", (), mistakes)
+    return tuple(dict.fromkeys(Service(*one) for one in (*own, *of_lrms, *of_overlay)))
 
 
 def _part(
@@ -162,7 +243,7 @@ def _sites(
             continue
         config = read_config(plugin, site, raw["sites"][name], place, mistakes)
         sites[name] = (site.connector, config)
-        if site.network and getattr(plugin, "network_is_cidr", False):
+        if site.attach is Attach.ROUTER or (site.network and getattr(plugin, "network_is_cidr", False)):
             ranges.append(name)
         if (told := flavors_of(plugin, config, place, mistakes)) is not None:
             flavors[name] = told
@@ -170,65 +251,17 @@ def _sites(
     return sites, flavors
 
 
-def _enrolment_address(file: File) -> Endpoint | None:
+def _ways(file: File, front: str) -> tuple[Endpoint, Endpoint, Endpoint] | None:
+    """Return where VMs in the front-end's network, behind a router and in the internet find the enrolment front."""
     enrolment, overlay = file.enrolment, file.overlay
-    if enrolment.address is not None:
-        return enrolment.address if enrolment.address.port else Endpoint(enrolment.address.host, enrolment.listen.port)
-    if overlay.public:
-        return Endpoint(overlay.public, enrolment.listen.port)
-    if overlay.network:
-        # The hub has the first address of the range, at whichever site a worker is.
-        return Endpoint(str(ipaddress.ip_network(overlay.network)[1]), enrolment.listen.port)
-    return None
 
+    def at(way: Endpoint | str) -> Endpoint:
+        host, port = (way, 0) if isinstance(way, str) else (way.host, way.port)
+        return Endpoint(host, port or enrolment.listen.port)
 
-def _settings(file: File) -> Settings:
-    pace = {name: getattr(file.pace, name) for name in type(file.pace).model_fields}
-    return Settings(
-        cluster=file.cluster,
-        sites={name: _site(file, name, site) for name, site in file.sites.items()},
-        pools={name: _pool(file, name, pool) for name, pool in file.pools.items()},
-        currency=file.currency,
-        pace=Pace(**pace),
-        budget_per_day=_converted(file, file.budget.per_day),
-    )
-
-
-def _site(file: File, name: str, site: SiteSection) -> Site:
-    limits = Limits(
-        vms=site.limits.vms,
-        cpus=site.limits.cpus,
-        gpus=site.limits.gpus,
-        memory_mib=site.limits.memory,
-        cost_per_hour=_converted(file, site.limits.cost_per_hour),
-    )
-    return Site(name, site.connector, site.attach, limits, site.network, site.disabled)
-
-
-def _pool(file: File, name: str, pool: PoolSection) -> Pool:
-    offers = tuple(
-        Offer(offer.site, flavor, offer.image, market, _converted(file, offer.price), zone)
-        for offer in pool.offers
-        for flavor, market, zone in product(offer.flavor, offer.market, offer.zone)
-    )
-    return Pool(
-        name=name,
-        nodes=pool.nodes,
-        shape=checks.resources_of(pool.shape),
-        offers=offers,
-        features=frozenset(pool.features),
-        partitions=(name,) if pool.partitions is None else pool.partitions,
-        idle=pool.idle,
-        mode=pool.mode,
-        keep_warm=pool.keep_warm.nodes,
-        span=pool.span,
-        boot_deadline=pool.boot_deadline,
-        join_deadline=pool.join_deadline,
-    )
-
-
-def _converted(file: File, money: Money | None) -> float | None:
-    """Return an amount in the cluster's currency; that there is a rate has been checked."""
-    if money is None:
+    # The front-end has the first address of the range, at whichever site a worker is.
+    first = str(ipaddress.ip_network(overlay.network)[1]) if overlay.network else ""
+    address = enrolment.address or overlay.public or first
+    if not address:
         return None
-    return money.amount if money.currency == file.currency else money.amount * file.rates[money.currency]
+    return at(address), at(enrolment.address or front or address), at(enrolment.public or overlay.public or address)

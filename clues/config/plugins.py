@@ -11,6 +11,12 @@ Beside ``Config`` and ``build`` a plugin may tell more; what it does not tell is
     connectors: what each of the site's flavors has, as ``{name: Resources}``, all of them.
 ``attaches``
     overlays: the values of a site's ``attach`` that it can carry.
+``mistakes(config, settings)``
+    overlays: what is wrong between its keys and the sites, as (place in the file, text) pairs.
+``front(config)``
+    overlays: the front-end's address as VMs behind a router reach it.
+``services(config)``
+    the LRMS and overlays: ports of the front-end that members reach, as (protocol, first, last).
 """
 
 from __future__ import annotations
@@ -21,7 +27,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from clues.config.mistakes import Mistakes, Place, near, one_of, show
-from clues.config.models import PluginSection
+from clues.config.section import PluginSection
 from clues.config.sections import keys_of, refuse_unknown, told
 from clues.model import Resources
 
@@ -71,12 +77,19 @@ def read_config(plugin: Any, section: PluginSection, raw: object, place: Place, 
 
 def flavors_of(plugin: Any, config: Any, place: Place, mistakes: Mistakes) -> Mapping[str, Resources] | None:
     """Return what a site's flavors have, or None where its connector does not tell from the configuration."""
-    tell = getattr(plugin, "flavors_from_config", None)
-    if tell is None or config is None:
-        return None
+    told: Mapping[str, Resources] | None = tell(
+        plugin, "flavors_from_config", None, config, place=place, mistakes=mistakes
+    )
+    return told
+
+
+def tell(plugin: Any, what: str, nothing: Any, *arguments: Any, place: Place, mistakes: Mistakes) -> Any:
+    """Return what the plugin's function *what* answers, or *nothing* where it has no such function or fails."""
+    function = getattr(plugin, what, None)
+    if function is None or any(argument is None for argument in arguments):
+        return nothing
     try:
-        flavors: Mapping[str, Resources] = tell(config)
+        return function(*arguments)
     except Exception as error:  # noqa: BLE001 - as above
-        mistakes.add(place, f"the plugin failed to tell its flavors: {type(error).__name__}: {show(str(error))}")
-        return None
-    return flavors
+        mistakes.add(place, f"the plugin failed to tell its {what}: {type(error).__name__}: {show(str(error))}")
+        return nothing

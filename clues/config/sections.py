@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from clues.config.mistakes import Mistakes, Place, near, one_of, show
-from clues.config.models import Section
+from clues.config.section import Section
 
 S = TypeVar("S", bound=Section)
 
@@ -82,10 +82,13 @@ def _read_field(section: Section, name: str, raw: object, place: Place, mistakes
                 return
             value = {key: read_section(inner, item, (*place, key), mistakes) for key, item in raw.items()}
         elif kind is list:
-            if not isinstance(raw, list):
+            if not isinstance(raw, list) and inner.alone:
+                value = [read_section(inner, raw, place, mistakes)]
+            elif not isinstance(raw, list):
                 mistakes.add(place, "has to be a list: begin each entry with '- '")
                 return
-            value = [read_section(inner, item, (*place, at), mistakes) for at, item in enumerate(raw)]
+            else:
+                value = [read_section(inner, item, (*place, at), mistakes) for at, item in enumerate(raw)]
         else:
             value = read_section(inner, raw, place, mistakes)
     try:

@@ -1,5 +1,5 @@
 """The ledger: what was intended, what happened, what was learnt. Nothing is done that is not committed here first."""
 
-from clues.ledger.store import Commit, Ledger, open_ledger
+from clues.ledger.store import Commit, Ledger, SpendKey, open_ledger
 
-__all__ = ["Commit", "Ledger", "open_ledger"]
+__all__ = ["Commit", "Ledger", "SpendKey", "open_ledger"]

@@ -36,6 +36,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (day, pool, site)
         ) STRICT""",
     ),
+    # which key a VM enrolled with stands in its claim
+    ("DROP TABLE enrolments",),
+    # when it ended, in seconds since 1970: at each launch those are asked for whose addresses still rest
+    (
+        "ALTER TABLE claims ADD COLUMN ended REAL",
+        """UPDATE claims SET ended = (julianday(document ->> 'ended_at') - 2440587.5) * 86400.0
+            WHERE state = 'gone'""",
+        "CREATE INDEX claims_by_end ON claims (ended) WHERE ended IS NOT NULL",
+    ),
+    # budgets by the hour, and by account; what was booked by the day stands in the day's first hour
+    (
+        """CREATE TABLE spend_by_hour (
+            hour TEXT NOT NULL, pool TEXT NOT NULL, site TEXT NOT NULL, account TEXT NOT NULL, amount REAL NOT NULL,
+            PRIMARY KEY (hour, pool, site, account)
+        ) STRICT""",
+        "INSERT INTO spend_by_hour SELECT day || 'T00:00Z', pool, site, '', amount FROM spend",
+        "DROP TABLE spend",
+        "ALTER TABLE spend_by_hour RENAME TO spend",
+    ),
+    # the cluster's numbers of each minute, to look back upon
+    ("CREATE TABLE moments (at TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT",),
 )
 
 VERSION = len(MIGRATIONS)

@@ -5,12 +5,13 @@ One thread writes.  Other threads read notes through a connection of their own.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,21 @@ from pydantic import TypeAdapter
 from clues.errors import LedgerError
 from clues.ledger.schema import MIGRATIONS, VERSION
 from clues.lifecycle import may_move
-from clues.model import Claim, ClaimState, LoggedNote, Memory, Note, Operator
+from clues.model import Claim, ClaimState, LoggedNote, Memory, Moment, Note, Operator, SpentRow
 
 _CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
 _MEMORY: TypeAdapter[Memory] = TypeAdapter(Memory)
+_MOMENT: TypeAdapter[Moment] = TypeAdapter(Moment)
 _OPERATOR: TypeAdapter[Operator] = TypeAdapter(Operator)
 
 _NOTES = (
     "SELECT id, at, kind, subject, text FROM notes WHERE id > :after AND (:about = '' OR subject = :about "
     "OR id IN (SELECT note FROM note_about WHERE name = :about)) "
 )
+
+
+#: When an hour began, and whose money it was: pool, site, Slurm account.
+SpendKey = tuple[datetime, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,14 @@ class Commit:
     notes: tuple[Note, ...] = ()
     memory: Memory | None = None
     operator: Operator | None = None
-    #: a redeemed ticket: launch key, the hash of the nonce that it is bound to, and when
-    enrolment: tuple[str, str, datetime] | None = None
-    #: what was spent since the last commit: (day, pool, site) to an amount in the cluster's currency
-    spend: Mapping[tuple[str, str, str], float] | None = None
+    #: what was spent since the last commit, in the cluster's currency, and until when it is reckoned
+    spend: Mapping[SpendKey, float] | None = None
+    booked_at: datetime | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        documents = (self.memory, self.operator, self.enrolment)
+        documents = (self.memory, self.operator, self.booked_at)
         return not (self.claims or self.notes or self.spend) and all(one is None for one in documents)
 
 
@@ -76,33 +81,42 @@ class Ledger:
             self._check_move(claim)
         with self._transaction() as db:
             db.executemany(
-                "INSERT INTO claims VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (key) DO UPDATE SET state = excluded.state, document = excluded.document",
-                [(one.key, one.node, one.generation, one.state, _text(_CLAIM, one)) for one in change.claims],
+                "INSERT INTO claims (key, node, generation, state, document, ended) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET state = excluded.state, document = excluded.document, "
+                "ended = excluded.ended",
+                [_row(one) for one in change.claims],
             )
             for note in change.notes:
                 _write_note(db, note)
             for name, adapter, value in (("memory", _MEMORY, change.memory), ("operator", _OPERATOR, change.operator)):
                 if value is not None:
                     db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?)", (name, _text(adapter, value)))
-            if change.enrolment is not None:
-                db.execute(
-                    "INSERT OR IGNORE INTO enrolments VALUES (?, ?, ?)",
-                    (*change.enrolment[:2], _stamp(change.enrolment[2])),
-                )
             db.executemany(
-                "INSERT INTO spend VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (day, pool, site) DO UPDATE SET amount = amount + excluded.amount",
-                [(*key, amount) for key, amount in (change.spend or {}).items()],
+                "INSERT INTO spend VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (hour, pool, site, account) DO UPDATE SET amount = amount + excluded.amount",
+                [(_hour(hour), *whose, amount) for (hour, *whose), amount in (change.spend or {}).items()],
             )
+            if change.booked_at is not None:
+                db.execute("INSERT OR REPLACE INTO documents VALUES ('booked_at', ?)", (_stamp(change.booked_at),))
         for claim in change.claims:
             self._states[claim.key] = claim.state
+
+    def remember_told(self, told: Mapping[str, int]) -> None:
+        """Write down up to which note each receiver of alarms has been told, by its name."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO documents VALUES ('told', ?)", (json.dumps(dict(told)),))
 
     def forget_notes(self, before: datetime) -> int:
         """Drop notes older than *before*; return how many. Claims are kept."""
         with self._transaction() as db:
             db.execute("DELETE FROM note_about WHERE note IN (SELECT id FROM notes WHERE at < ?)", (_stamp(before),))
             return db.execute("DELETE FROM notes WHERE at < ?", (_stamp(before),)).rowcount
+
+    def record(self, moment: Moment, keep: timedelta = timedelta(days=8)) -> None:
+        """Write down what the cluster is like; forget what it was like longer ago than *keep*."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO moments VALUES (?, ?)", (_stamp(moment.at), _text(_MOMENT, moment)))
+            db.execute("DELETE FROM moments WHERE at < ?", (_stamp(moment.at - keep),))
 
     # --- reading ---
 
@@ -118,14 +132,14 @@ class Ledger:
         return None
 
     def claims_of(self, node: str, limit: int = 20) -> list[Claim]:
-        """Return the latest claims of a node, newest first."""
+        """Return the latest claims of a node, newest first. Any thread."""
         sql = "SELECT document FROM claims WHERE node = ? ORDER BY generation DESC LIMIT ?"
-        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (node, limit))]
+        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (node, limit), self._reader())]
 
     def ended_since(self, since: datetime) -> list[Claim]:
         """Return claims that ended after *since*: their addresses rest."""
-        sql = "SELECT document FROM claims WHERE state = ? AND document ->> 'ended_at' > ?"
-        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (ClaimState.GONE, since.isoformat()))]
+        sql = "SELECT document FROM claims WHERE ended > ?"
+        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (since.timestamp(),))]
 
     def all_claims(self) -> Iterator[Claim]:
         """Go through every claim there ever was, oldest first."""
@@ -146,17 +160,28 @@ class Ledger:
         text = self._document("operator")
         return Operator() if text is None else _OPERATOR.validate_json(text)
 
-    def nonce_of(self, key: str) -> str | None:
-        """Return the hash of the nonce that a claim's ticket is bound to; None while it was not redeemed."""
-        for (nonce,) in self._rows("SELECT nonce FROM enrolments WHERE key = ?", (key,)):
-            return str(nonce)
-        return None
+    def told(self) -> dict[str, int]:
+        """Return up to which note each receiver of alarms has been told."""
+        text = self._document("told")
+        return {} if text is None else {str(name): int(number) for name, number in json.loads(text).items()}
 
-    def spent(self, day: str) -> float:
-        """Return what was spent on a day (``2026-11-22``), in the cluster's currency."""
-        for (amount,) in self._rows("SELECT total(amount) FROM spend WHERE day = ?", (day,)):
-            return float(amount)
-        return 0.0
+    def booked_at(self) -> datetime | None:
+        """Return until when the spend is reckoned; None: never."""
+        text = self._document("booked_at")
+        return None if text is None else datetime.fromisoformat(text)
+
+    def spent(self, since: datetime, until: datetime) -> dict[tuple[str, str, str], float]:
+        """Return what was spent in the hours that began from *since* on and before *until*, in the cluster's currency,
+        by pool (empty: routers), site and Slurm account (empty: nobody's job). Any thread."""
+        sql = "SELECT pool, site, account, total(amount) FROM spend WHERE hour >= ? AND hour < ? GROUP BY 1, 2, 3"
+        rows = self._rows(sql, (_hour(since), _hour(until)), self._reader())
+        return {(pool, site, account): amount for pool, site, account, amount in rows}
+
+    def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
+        """Return the same hour by hour, oldest first. Any thread."""
+        sql = "SELECT hour, pool, site, account, amount FROM spend WHERE hour >= ? AND hour < ? ORDER BY hour"
+        rows = self._rows(sql, (_hour(since), _hour(until)), self._reader())
+        return [SpentRow(datetime.fromisoformat(hour), *rest) for hour, *rest in rows]
 
     def notes(self, *, after: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
         """Return notes with an id above *after*, oldest first; with *after* 0 the newest *limit*. Any thread."""
@@ -167,6 +192,11 @@ class Ledger:
             for number, at, kind, subject, text in self._rows(sql, values, self._reader())
         ]
         return found if after else found[::-1]
+
+    def moments(self, since: datetime) -> list[Moment]:
+        """Return what the cluster was like from *since* on, oldest first. Any thread."""
+        rows = self._rows("SELECT document FROM moments WHERE at >= ? ORDER BY at", (_stamp(since),), self._reader())
+        return [_MOMENT.validate_json(text) for (text,) in rows]
 
     def close(self) -> None:
         """Close it; the log is folded in."""
@@ -263,6 +293,11 @@ def _migrate(connection: sqlite3.Connection, path: Path | None) -> None:
         connection.execute("COMMIT")
 
 
+def _row(claim: Claim) -> tuple[str, str, int, str, str, float | None]:
+    ended = claim.ended_at.timestamp() if claim.ended_at is not None and not claim.live else None
+    return claim.key, claim.node, claim.generation, claim.state, _text(_CLAIM, claim), ended
+
+
 def _write_note(db: sqlite3.Connection, note: Note) -> None:
     row = (_stamp(note.at), note.kind, note.subject, note.text)
     number = db.execute("INSERT INTO notes (at, kind, subject, text) VALUES (?, ?, ?, ?)", row).lastrowid
@@ -271,6 +306,11 @@ def _write_note(db: sqlite3.Connection, note: Note) -> None:
 
 def _text(adapter: TypeAdapter[Any], value: object) -> str:
     return adapter.dump_json(value).decode()
+
+
+def _hour(at: datetime) -> str:
+    """Return the beginning of an hour as a text that sorts by time."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def _stamp(at: datetime) -> str:

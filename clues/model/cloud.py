@@ -49,9 +49,13 @@ class Instance:
     generation: int = 0
     offer: str = ""
     addresses: tuple[str, ...] = ()
+    #: hardware addresses of its network cards, lower case with colons, as far as the provider tells
+    macs: tuple[str, ...] = ()
     created_at: datetime | None = None
     #: the provider's words when the state is an error
     fault: str = ""
+    #: what that amounts to, by its name in :data:`clues.errors.CLOUD_ERRORS`; empty where the provider does not say
+    fault_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ class LaunchRequest:
     user_data: str = field(repr=False)
     #: reserved address, or empty when the provider chooses
     address: str = ""
+    #: VMs with the same name here shall stand close together, where the provider can do that; empty: anywhere
+    gang: str = ""
+    #: launch keys of all requests that make up one call with this one, in order; empty: it is a call of its own. They
+    #: share their user-data, in which each VM finds what is its own
+    batch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,67 @@ class Quota:
     limits: Limits
     used: Resources = field(default_factory=Resources)
     vms_used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one hour of a VM costs, and who says so."""
+
+    amount: float
+    currency: str
+    #: who tells it, in words: ``spot price history``, ``price table of libcloud``
+    source: str
+    #: since when it holds, or how old the source is; None where that is not known
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VmLog:
+    """The end of what a VM has written, fit to be shown."""
+
+    node: str
+    site: str
+    instance_id: str
+    #: ``console`` or ``boot log``
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SshWay:
+    """How a VM is reached by SSH, and known."""
+
+    node: str
+    #: its launch key
+    claim: str
+    address: str
+    #: fingerprints of its host keys, as it told them when it enrolled
+    host_keys: tuple[str, ...]
+    #: empty where the configuration does not say
+    user: str = ""
+    identity: str = ""
+    port: int = 22
+
+
+class Soundness(StrEnum):
+    """What an examination found."""
+
+    GOOD = "good"
+    BAD = "bad"
+    #: it could not be told, which is not the same as good
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at for ``clues doctor``."""
+
+    #: what was looked at, in a word or two: ``credentials``, ``image clues-worker``
+    topic: str
+    soundness: Soundness
+    text: str
+    #: what to do about it; empty where nothing has to be done
+    cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,18 @@ PASSING_REASONS = ("Not responding", "Node unexpectedly rebooted", "ResumeTimeou
 
 SLURM_REASONS = FAULT_REASONS + PASSING_REASONS
 
+_REASONS_OF_MACHINES = (OUR_REASON, *SLURM_REASONS)
+
+# Groups of flags that mean something together. They are asked for every node in every tick, several times.
+_BUSY = frozenset({"ALLOCATED", "MIXED", "COMPLETING"})
+_TURNING_OFF = frozenset({"POWERING_DOWN", "POWER_DOWN"})
+_CLOSED = frozenset({"DRAIN", "DOWN"})
+_ABSENT = frozenset(
+    {"POWERED_DOWN", "POWERING_UP", "POWERING_DOWN", "NOT_RESPONDING", "UNKNOWN", "FUTURE", "INVALID_REG"}
+)
+_AWAKE = _BUSY | _TURNING_OFF | {"POWERING_UP", "POWER_UP"}
+_UNUSABLE = _ABSENT | _CLOSED | {"ERROR", "FAIL", "MAINTENANCE", "REBOOT_ISSUED"}
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -62,7 +74,7 @@ class Node:
     @property
     def busy(self) -> bool:
         """A job holds the node, or is just leaving it."""
-        return bool(self.flags & {"ALLOCATED", "MIXED", "COMPLETING"}) or self.used.cpus > 0
+        return not self.flags.isdisjoint(_BUSY) or self.used.cpus > 0
 
     @property
     def off(self) -> bool:
@@ -70,37 +82,48 @@ class Node:
         return "POWERED_DOWN" in self.flags
 
     @property
+    def powering_up(self) -> bool:
+        """Slurm waits for a machine that it wants started; one that was there before does not count for it."""
+        return bool(self.flags & {"POWERING_UP", "POWER_UP"})
+
+    @property
+    def machine_asked_for(self) -> bool:
+        """Slurm has asked for the node's machine, and takes one that boots from now on.
+
+        A node that it has given to a job is off still until its power saving asks, at its next interval. One that has
+        booted before that second may never register (22.05: "Still waiting for boot of node").
+        """
+        return "POWERING_UP" in self.flags
+
+    @property
     def turning_off(self) -> bool:
         """Slurm is powering the node down, or has been asked to."""
-        return bool(self.flags & {"POWERING_DOWN", "POWER_DOWN"})
+        return not self.flags.isdisjoint(_TURNING_OFF)
 
     @property
     def closed(self) -> bool:
         """Slurm starts no job here, whatever registers."""
-        return bool(self.flags & {"DRAIN", "DOWN"})
+        return not self.flags.isdisjoint(_CLOSED)
 
     @property
     def registered(self) -> bool:
         """A slurmd has registered and answers; the node could run a job if it were open."""
-        absent = {"POWERED_DOWN", "POWERING_UP", "POWERING_DOWN", "NOT_RESPONDING", "UNKNOWN", "FUTURE", "INVALID_REG"}
-        return not self.flags & absent
+        return self.flags.isdisjoint(_ABSENT)
 
     @property
     def usable(self) -> bool:
         """Slurm may start a job here now."""
-        return (
-            self.registered and not self.closed and not self.flags & {"ERROR", "FAIL", "MAINTENANCE", "REBOOT_ISSUED"}
-        )
+        return self.flags.isdisjoint(_UNUSABLE)
 
     @property
     def reason_is_ours(self) -> bool:
         """The reason is empty, written by us, or Slurm's own about a VM: we may change it. Any other is an admin's."""
-        return not self.reason or self.reason.startswith((OUR_REASON, *SLURM_REASONS))
+        return not self.reason or self.reason.startswith(_REASONS_OF_MACHINES)
 
     @property
     def kept_by_admin(self) -> bool:
         """Somebody else drained or downed the node: it is out of our service until they release it."""
-        return self.closed and not self.reason_is_ours
+        return bool(self.reason) and self.closed and not self.reason.startswith(_REASONS_OF_MACHINES)
 
     @property
     def drained_by_slurm(self) -> bool:
@@ -115,7 +138,16 @@ class Node:
     @property
     def vacant(self) -> bool:
         """Closed and powered down: a VM may be started for it, and no job will reach that before its checks."""
-        return self.closed and self.off and not self.busy
+        flags = self.flags
+        off = "POWERED_DOWN" in flags and not flags.isdisjoint(_CLOSED)
+        return off and flags.isdisjoint(_BUSY) and self.used.cpus <= 0
+
+    @property
+    def resting(self) -> bool:
+        """Closed, powered down and bound to no site: nothing is left to be ordered for it while no VM is wanted."""
+        flags = self.flags
+        off = "POWERED_DOWN" in flags and "DRAIN" in flags and flags.isdisjoint(_AWAKE)
+        return off and self.active_features == self.features and not self.used.cpus
 
     @property
     def free(self) -> Resources:
@@ -151,8 +183,8 @@ class Request:
 class Job:
     """One record of the queue: a job, or the not yet started tasks of an array.
 
-    No field here is one that a user can fill with free text: names and comments are shown only after they were read
-    from JSON and escaped.
+    No field here is one that a user can fill with free text (an account that is no plain word is left out): names and
+    comments are shown only after they were read from JSON and escaped.
     """
 
     id: str
@@ -173,10 +205,17 @@ class Job:
     reservation: str = ""
     dependency: str = ""
     licenses: str = ""
+    #: the Slurm account that it is charged to; empty: none, or not known
+    account: str = ""
+    #: its quality of service; empty: none, or not known
+    qos: str = ""
     time_limit: timedelta | None = None
     submitted: datetime | None = None
     eligible: datetime | None = None
     started: datetime | None = None
+    #: while it is pending, when Slurm itself expects to start it; None: it does not say, as of jobs that wait for nodes
+    #: which are closed
+    expected: datetime | None = None
     #: nodes it runs on
     nodes: tuple[str, ...] = ()
     #: all components of one heterogeneous job share this
@@ -193,6 +232,25 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class JobLimit:
+    """How much the running jobs of somebody may have together: a limit of a QOS or an association."""
+
+    #: in words for people: "MaxJobsPU of QOS normal"
+    name: str
+    #: "jobs", "cpus", "nodes", "gpus" or "memory_mib"
+    what: str
+    most: int
+    #: whose jobs count: of this QOS, this user, these accounts; empty: of all
+    qos: str = ""
+    user: str = ""
+    accounts: frozenset[str] = frozenset()
+
+    def concerns(self, qos: str, account: str, user: str) -> bool:
+        """Whether it stands over a job of this QOS, account and user."""
+        return self.qos in ("", qos) and self.user in ("", user) and (not self.accounts or account in self.accounts)
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """Nodes kept for somebody or for a maintenance, from ``start`` to ``end``."""
 
@@ -201,6 +259,20 @@ class Reservation:
     start: datetime
     end: datetime
     flags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PowerRequest:
+    """What the batch system asked for by its hook. It is told, and hurries a look; nothing is decided from it."""
+
+    #: under which it is forgotten
+    id: str
+    at: datetime
+    #: what is asked: ``resume``, ``suspend``, or ``resume-fail`` for nodes that did not come in time
+    verb: str
+    nodes: tuple[str, ...]
+    #: which jobs wait for these nodes, where the batch system says so
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +288,14 @@ class ClusterSnapshot:
     default_partition: str = ""
     #: default memory for each CPU, 0 where none is set and a job without ``--mem`` takes whole nodes
     default_memory_per_cpu_mib: int = 0
+    #: how many of each licence are free now; those that are not known here limit nothing
+    licenses: Mapping[str, int] = field(default_factory=dict)
+    #: the limits that are set, where Slurm enforces any
+    limits: tuple[JobLimit, ...] = ()
     version: str = ""
+    #: what Slurm hides from users of what is not theirs (its ``PrivateData``): ``jobs``, ``nodes``, ...
+    private: frozenset[str] = frozenset()
     #: lines that could not be understood, told to the sysadmin
     problems: tuple[str, ...] = ()
+    #: what its hook has been asked for and is not forgotten yet, oldest first
+    requests: tuple[PowerRequest, ...] = ()

@@ -8,9 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from clues.model.breaker import Breaker
 from clues.model.claim import Claim
-from clues.model.cloud import Listing
+from clues.model.cloud import Flavor, Listing, Price, Quota
 from clues.model.cluster import ClusterSnapshot
+from clues.model.expectation import Accuracy, Boots, Forecast, Lulls, Seen, Spot
+from clues.model.money import Spent
+from clues.model.overlay import OverlayStatus
 
 T = TypeVar("T")
 
@@ -35,15 +39,21 @@ class Observed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Breaker:
-    """An offer (or a site) that failed lately: left alone until ``until``, longer at each failure in a row."""
+class SiteTerms:
+    """What a site allows us and asks for its VMs, as its provider tells; each part is as old as its last good answer.
 
-    key: str
-    code: str
-    words: str
-    since: datetime
-    until: datetime
-    failures: int = 1
+    A part that was answered (``taken_at``) and holds nothing is one that this provider does not tell.
+    """
+
+    quota: Observed[Quota] = field(default_factory=Observed)
+    #: by the offers' keys
+    prices: Observed[Mapping[str, Price]] = field(default_factory=Observed)
+    #: by name
+    flavors: Observed[Mapping[str, Flavor]] = field(default_factory=Observed)
+    #: when the credentials in use end
+    credentials: Observed[datetime] = field(default_factory=Observed)
+    #: our claims that had a VM when the quota was asked for: what it says is in use holds them
+    counted: Mapping[str, Claim] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,39 @@ class Misread:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """A pending gang that is kept in one site by its constraint, which its user gave otherwise."""
+
+    job: str
+    #: empty: its own constraint is being put back
+    site: str
+    #: the constraint that its user gave
+    original: str
+    #: how often Slurm was told in vain
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """What experience taught; survives restarts. Breakers by offer key, misread jobs by job id."""
+    """What experience taught, and what was changed for a while; survives restarts. Breakers by their keys, misread and
+    pinned jobs by job id."""
 
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     misread: Mapping[str, Misread] = field(default_factory=dict)
+    pins: Mapping[str, Pinned] = field(default_factory=dict)
+    #: how often spot VMs were taken back, by offer
+    spot: Mapping[str, Spot] = field(default_factory=dict)
+    #: by site, which warning of its credentials' end was given
+    warned: Mapping[str, str] = field(default_factory=dict)
+    #: how long boots took lately, by offer (``site/flavor/market``) and by a router's node, the latest learnt last
+    boots: Mapping[str, Boots] = field(default_factory=dict)
+    #: by pool, for those with ``idle: auto``
+    lulls: Mapping[str, Lulls] = field(default_factory=dict)
+    #: of the jobs that ended last, the share of its time limit that each of them used
+    runs: tuple[float, ...] = ()
+    accuracy: Accuracy = field(default_factory=Accuracy)
+    #: by budget, which warning was given of it, and in which period
+    budgets: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wish(StrEnum):
@@ -90,6 +128,10 @@ class World:
     claims: Mapping[str, Claim]
     memory: Memory = field(default_factory=Memory)
     operator: Operator = field(default_factory=Operator)
+    #: what the central point last told of its tunnels
+    overlay: Observed[OverlayStatus] = field(default_factory=Observed)
+    #: what the sites allow and ask for; a site that is not in here has not been, and will not be, asked
+    terms: Mapping[str, SiteTerms] = field(default_factory=dict)
     #: cluster's UUID: the tag that makes an instance ours
     cluster: str = ""
     #: ended claims whose launch key turned up in a listing all the same
@@ -100,8 +142,10 @@ class World:
     in_flight: frozenset[str] = frozenset()
     #: when this daemon started: whether a call sent before that was ever made is not known
     started_at: datetime | None = None
-    #: money spent today, in the cluster's currency
-    spent_today: float = 0.0
+    #: what the last tick saw of the queue
+    seen: Seen = field(default_factory=Seen)
+    #: money spent so far, as far as it is booked
+    spent: Spent = field(default_factory=Spent)
 
 
 # --- what is decided -------------------------------------------------------------------------------------------------
@@ -112,6 +156,13 @@ class Launch:
     """Ask the provider for the VM of this claim (its ``launching`` is committed)."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTogether:
+    """Ask the provider in one call for the VMs of all these claims, in this order (it is committed in each of them)."""
+
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +218,59 @@ class Pin:
     original: str
 
 
-Action = Launch | Terminate | Bind | Open | Drain | PowerOff | Pin
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let Slurm allocate these powered-down nodes of an eager pool: it powers up by itself which of them it wants."""
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerUp:
+    """Have Slurm power up these nodes of an eager pool, as if a job had been given them."""
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Set down nodes that Slurm powers up and that get no VM, all in one command; so their jobs are requeued now, not
+    at the end of ResumeTimeout."""
+
+    nodes: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """Tell the user of a job why it did not start, in a place that Slurm shows with the job."""
+
+    job: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove these requests of the batch system: what they told is committed."""
+
+    requests: tuple[str, ...]
+
+
+Action = (
+    Launch
+    | LaunchTogether
+    | Terminate
+    | Bind
+    | Open
+    | Drain
+    | PowerOff
+    | Pin
+    | Release
+    | PowerUp
+    | GiveUp
+    | Annotate
+    | Forget
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +319,10 @@ class Plan:
     actions: tuple[Action, ...] = ()
     notes: tuple[Note, ...] = ()
     outlooks: Mapping[str, Outlook] = field(default_factory=dict)
+    #: by pending job, when it is expected to start
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
+    #: what this tick saw of the queue
+    seen: Seen = field(default_factory=Seen)
     memory: Memory = field(default_factory=Memory)
     #: wishes that are fulfilled and can be forgotten
     granted: tuple[str, ...] = ()
@@ -223,3 +330,7 @@ class Plan:
     orphans: tuple[str, ...] = ()
     #: what runs and starts now, per hour, in the cluster's currency
     cost_per_hour: float = 0.0
+    #: sites where the provider's quota stood against a VM that was wanted
+    short_of_quota: frozenset[str] = frozenset()
+    #: when time alone, with nothing else happening, makes the next idle node go; None: never
+    again_at: datetime | None = None

@@ -63,9 +63,17 @@ class Bins:
         self._bins: dict[Likes, Bin] = {}
         self._order: list[tuple[tuple[int, int, int, int, str], int, Bin]] = []
         self._made = 0
+        self._likes: dict[str, Likes] = {}
+        #: grows when there is more room than there was
+        self.version = 0
 
     def add(self, likes: Likes, name: str) -> None:
         """Put a node into the bin of its likes; a node without a free CPU is left out."""
+        self.version += 1
+        self._put(likes, name)
+
+    def _put(self, likes: Likes, name: str) -> None:
+        self._likes[name] = likes
         if likes.free.cpus <= 0:
             return
         found = self._bins.get(likes)
@@ -75,11 +83,30 @@ class Bins:
             insort(self._order, (likes.order, found.number, found))
         found.names.append(name)
 
-    def take(self, source: Bin, name: str, need: Resources, *, whole: bool = False) -> None:
-        """Take *need* (or the *whole* node) from one node of a bin."""
+    def take(self, source: Bin, name: str, need: Resources, *, whole: bool = False) -> Resources:
+        """Take *need* (or the *whole* node) from one node of a bin; return what was taken, GPUs by their types."""
         source.names.remove(name)
-        free = NOTHING if whole else source.likes.free.minus(need)
-        self.add(replace(source.likes, free=free), name)
+        before = source.likes.free
+        free = NOTHING if whole else before.minus(need)
+        self._put(replace(source.likes, free=free), name)
+        return before.minus(free)
+
+    def give_back(self, name: str, taken: Resources) -> None:
+        """Undo what was taken from a node."""
+        likes = self._likes[name]
+        if (found := self._bins.get(likes)) is not None and name in found.names:
+            found.names.remove(name)
+        self.add(replace(likes, free=likes.free.plus(taken)), name)
+
+    def likes_of(self, name: str) -> Likes:
+        """Return the likes of a node that was added."""
+        return self._likes[name]
+
+    def bin_of(self, name: str) -> Bin | None:
+        """Return the bin that a node is in; None when it is not known or has no room."""
+        likes = self._likes.get(name)
+        found = None if likes is None else self._bins.get(likes)
+        return found if found is not None and name in found.names else None
 
     def __iter__(self) -> Iterator[Bin]:
         """Go through the bins that hold nodes, in :attr:`Likes.order`."""

@@ -1,28 +1,30 @@
 """What is wanted: pending jobs, by priority, laid over the room there is; what does not fit is bought.
 
-Jobs are taken in Slurm's own order.  Each first uses up open nodes, then nodes that are starting, then nodes that are
-just leaving; only the rest buys.  A node bought for one job is room for the next, so eight one-core jobs buy one
-eight-core node.  Jobs of one class (same request, partitions, constraint) that found nothing are not looked at again
+Jobs are taken in Slurm's own order. Each first uses up open nodes, then what was bought for it and is on its way,
+then other nodes that are starting or just leaving. What found no room is then planned together, by shape with counts
+(``shopping.py``), and bought in the order of priority; what cannot be planned so is bought one by one
+(``onebyone.py``). Jobs of one class (same request, partitions, constraint) that found nothing are not looked at again
 until there is new room: the work goes with the number of classes and nodes, not with the number of jobs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
-from clues.model import COMING, Claim, ClusterSnapshot, Job, Node, Outlook, Verdict, Wish
-from clues.planner.bins import Bin, Bins, Likes, Origin
-from clues.planner.gangs import could_open_soon, mates_of
-from clues.planner.jobclass import ClassKey, JobClass, Option, UnreadableConstraint, class_key, fingerprint, make_class
+from clues.model import COMING, Claim, ClaimState, ClusterSnapshot, Job, Outlook, Resources, Verdict
+from clues.planner.bins import Bin, Bins, Origin
+from clues.planner.jobclass import ClassKey, JobClass, UnreadableConstraint, class_key, make_class
 from clues.planner.layout import Layout
+from clues.planner.onebyone import OneByOne
+from clues.planner.permits import Permits
 from clues.planner.placement import Buyer
-from clues.planner.reasons import Need, need_of
-from clues.planner.room import find_room, partitions_by_pool, pool_features, reservations_by_node
+from clues.planner.policy import without_nodes
+from clues.planner.room import find_room, partitions_by_pool, reservations_by_node
+from clues.planner.shopping import Lacking, Purchase, Shopping
+from clues.planner.spot import waiting_for_spot
 from clues.planner.view import View
-from clues.units import show_duration
 
 #: What a component of a heterogeneous job must be for the others to be bought.
 HOPEFUL = {Verdict.SERVED, Verdict.STARTING, Verdict.BUYING}
@@ -34,6 +36,7 @@ class Taken:
 
     name: str
     origin: Origin
+    site: str
 
 
 @dataclass
@@ -43,14 +46,42 @@ class Demand:
     outlooks: dict[str, Outlook] = field(default_factory=dict)
     #: nodes that pending jobs would use: not to be stopped, or to be called back
     needed: set[str] = field(default_factory=set)
+    #: by job, the site whose open nodes have room for it now (empty: the room is on premises)
+    served_at: dict[str, str] = field(default_factory=dict)
+    #: by job, its class; and the nodes that its first task would use, of those that are there, coming or bought
+    classes: dict[str, JobClass] = field(default_factory=dict)
+    first_nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def find_demand(view: View, claims: Mapping[str, Claim], buyer: Buyer) -> Demand:
     """Go through the queue once; purchases are left with *buyer*."""
     snapshot = view.snapshot
-    if snapshot is None:
+    if snapshot is None or not any(job.pending for job in snapshot.jobs):
         return Demand()
     return _Queue(view, claims, buyer, snapshot).run()
+
+
+@dataclass
+class _Laying:
+    """How far one record of the queue has come."""
+
+    rank: int
+    job: Job
+    group: JobClass
+    #: tasks without room
+    lacking: int
+    worst: Origin = Origin.OPEN
+    used: set[str] = field(default_factory=set)
+    bought: set[str] = field(default_factory=set)
+    pool: str = ""
+    #: what was bought for it and is on its way, set aside: node, and what of it
+    own: list[tuple[str, Resources]] = field(default_factory=list)
+    #: nodes with room for a part of the gang, set aside until the rest is bought
+    held: list[tuple[str, Resources]] = field(default_factory=list)
+
+    @property
+    def is_gang(self) -> bool:
+        return _fewest_nodes(self.group) > 1
 
 
 class _Queue:
@@ -58,52 +89,57 @@ class _Queue:
 
     def __init__(self, view: View, claims: Mapping[str, Claim], buyer: Buyer, snapshot: ClusterSnapshot) -> None:
         self.view, self.buyer, self.snapshot = view, buyer, snapshot
-        self.reserved = reservations_by_node(snapshot)
-        self.bins: Bins = find_room(view, claims, self.reserved)
+        reserved = reservations_by_node(snapshot)
+        self.bins: Bins = find_room(view, claims, reserved)
         self.claims = claims
         self.partitions = partitions_by_pool(view, snapshot)
         self.classes: dict[ClassKey, JobClass | str] = {}
+        self.one_by_one = OneByOne(view, claims, buyer, self.bins, reserved)
+        self.shopping = Shopping(view, buyer, self.bins, reserved)
         #: nodes that are on their way for each job already: it buys nothing twice, whatever else goes wrong
         self.coming = Counter(job for claim in claims.values() if claim.state in COMING for job in claim.jobs)
+        #: nodes on paper that wait for the router of a site
+        self.waiting = {
+            claim.node: claim.offer.site
+            for claim in claims.values()
+            if claim.state is ClaimState.PLANNED and not view.reachable(claim)
+        }
+        self.permits = Permits(snapshot)
+        self.patient = [pool for pool in view.settings.pools.values() if pool.spot_fallback_after]
         self.demand = Demand()
 
     def run(self) -> Demand:
         pending = [job for job in self.snapshot.jobs if job.pending]
         pending.sort(key=lambda job: (-job.priority, job.submitted.timestamp() if job.submitted else 0.0, job.id))
+        layings: list[_Laying] = []
         for job in pending:
-            outlook = self._policy(job) or self._serve(job)
-            self.demand.outlooks[job.id] = outlook
+            outlook = without_nodes(job, self.view) or self._begin(job, layings)
+            if outlook is not None:
+                self.demand.outlooks[job.id] = outlook
+        self._set_aside(layings)
+        for laying in layings:
+            self._use_room(laying)
+        self._buy([laying for laying in layings if laying.lacking])
+        for laying in layings:
+            self.demand.outlooks[laying.job.id] = self._told(laying)
         self._together()
         return self.demand
 
-    def _policy(self, job: Job) -> Outlook | None:
-        """Return the outlook of a job that nodes do not help; None when they would."""
-        need = need_of(job.reason)
-        if need is Need.WAITS:
-            return Outlook(job.id, Verdict.WAITS, f"waits for something else than nodes: {job.reason}")
-        if need is Need.NEVER:
-            return Outlook(job.id, Verdict.NEVER, f"no node would help: {job.reason}")
-        if need is Need.UNKNOWN:
-            text = f"pending for {job.reason!r}, a reason that is not known here: nothing is bought for it"
-            return Outlook(job.id, Verdict.UNKNOWN, text)
-        if job.dependency:
-            return Outlook(job.id, Verdict.WAITS, f"waits for other jobs: {job.dependency}")
-        if job.eligible is not None and job.eligible > self.view.now and not _is_estimate(job):
-            return Outlook(job.id, Verdict.WAITS, f"may not start before {job.eligible:%Y-%m-%d %H:%M:%S} UTC")
-        if job.count <= 0:
-            return Outlook(job.id, Verdict.WAITS, "its array's throttle is reached")
-        misread = self.view.world.memory.misread.get(job.id)
-        if misread is not None and misread.fingerprint == fingerprint(job):
-            retry = show_duration(self.view.settings.pace.misread_retry)
-            text = (
-                f"node {misread.node} stood open for it and it did not start; nothing is bought for it again "
-                f"until the job changes (scontrol update) or {retry} have passed"
-            )
-            return Outlook(job.id, Verdict.MISREAD, text)
+    def _begin(self, job: Job, layings: list[_Laying]) -> Outlook | None:
+        """Take up a job that waits for nodes; return what there is to say of one that buys nothing."""
+        count, wanting = self.permits.startable(job)
+        if wanting:
+            return Outlook(job.id, Verdict.WAITS, wanting)
+        group = self._class(job)
+        if isinstance(group, str):
+            return Outlook(job.id, Verdict.UNKNOWN, f"{group}: nothing is bought for it")
+        self.demand.classes[job.id] = group
+        layings.append(_Laying(len(layings), job, group, count))
         return None
 
     def _class(self, job: Job) -> JobClass | str:
-        key = class_key(job, self.snapshot)
+        spot = waiting_for_spot(job, self.patient, self.view.now) if self.patient else frozenset()
+        key = class_key(job, self.snapshot, self.view.settings.budgets.accounts, spot)
         found = self.classes.get(key)
         if found is None:
             try:
@@ -113,33 +149,89 @@ class _Queue:
             self.classes[key] = found
         return found
 
-    def _serve(self, job: Job) -> Outlook:
-        """Find room for all startable tasks of a record, buying what is missing."""
-        group = self._class(job)
-        if isinstance(group, str):
-            return Outlook(job.id, Verdict.UNKNOWN, f"{group}: nothing is bought for it")
-        worst, nodes, pool = Origin.OPEN, 0, ""
-        for _ in range(job.count):
-            taken = self._from_room(group) if not group.exhausted else None
-            if taken is None and not group.refusals and self.coming[job.id] >= job.count * _fewest_nodes(group):
-                return Outlook(job.id, Verdict.STARTING, "nodes bought for it are starting")
-            if taken is None and not group.refusals:
-                option = self._buy(job, group)
-                if option is not None:
-                    pool = option.pool.name
-                    nodes += option.layout.nodes
-                    taken = self._from_room(group)
-            if taken is None:
-                return self._blocked(job, group, nodes)
-            self.demand.needed |= {one.name for one in taken}
-            worst = max([worst, *(one.origin for one in taken)])
-        return _outlook(job, worst, pool, nodes)
+    # --- room that is there or on its way -----------------------------------------------------------------------------
 
-    def _from_room(self, group: JobClass) -> list[Taken] | None:
+    def _set_aside(self, layings: Iterable[_Laying]) -> None:
+        """Keep for each job what was bought for it and is on its way: else a plan that was made for all of them would
+        be taken apart by the next look, and bought again in parts."""
+        by_job = {laying.job.id: laying for laying in layings}
+        for claim in self.claims.values():
+            if claim.state not in COMING:
+                continue
+            for place, name in enumerate(claim.jobs):
+                laying = by_job.get(name)
+                if laying is None:
+                    continue
+                for _ in range(claim.tasks[place] if claim.tasks else 1):
+                    room = self.bins.bin_of(claim.node)
+                    layout = None if room is None else laying.group.layout_on(room)
+                    if room is None or layout is None or len(laying.own) >= laying.lacking * layout.nodes:
+                        break
+                    whole = laying.group.key.request.exclusive
+                    laying.own.append((claim.node, self.bins.take(room, claim.node, layout.each, whole=whole)))
+
+    def _use_room(self, laying: _Laying) -> None:
+        """Lay the tasks of a job on nodes that are open, on what was bought for it, then on any others."""
+        group = laying.group
+        while laying.lacking:
+            nodes = 1 if not laying.is_gang else _fewest_nodes(group)
+            if (taken := self._from_room(group, only_open=True)) is not None:
+                for name, resources in laying.own[:nodes]:
+                    self.bins.give_back(name, resources)
+                del laying.own[:nodes]
+            elif len(laying.own) >= nodes:
+                taken = [self._taken(name) for name, _ in laying.own[:nodes]]
+                del laying.own[:nodes]
+            else:
+                for name, resources in laying.own:
+                    self.bins.give_back(name, resources)
+                laying.own.clear()
+                taken = self._from_room(group)
+            if taken is None:
+                break
+            self._lay(laying, taken)
+        if laying.lacking and laying.is_gang and not laying.held:
+            self._hold_part(laying)
+
+    def _taken(self, name: str) -> Taken:
+        likes = self.bins.likes_of(name)
+        return Taken(name, likes.origin, likes.site)
+
+    def _lay(self, laying: _Laying, taken: list[Taken]) -> None:
+        """Write down that one more task has its nodes."""
+        laying.lacking -= 1
+        names = [one.name for one in taken]
+        self.demand.first_nodes.setdefault(laying.job.id, tuple(names))
+        laying.used.update(names)
+        self.demand.needed.update(names)
+        laying.worst = max([laying.worst, *(one.origin for one in taken)])
+        if laying.worst is Origin.OPEN:
+            self.demand.served_at[laying.job.id] = taken[0].site
+
+    def _hold_part(self, laying: _Laying) -> None:
+        """Set aside the nodes that are there for a part of a gang, at the site where most of it is."""
+        group = laying.group
+        best: tuple[int, frozenset[str]] = (0, frozenset())
+        for option in group.options:
+            present = self.one_by_one.present(group, option.offer.site, option.layout)
+            if len(present) - option.layout.nodes > best[0] - _fewest_nodes(group) or not best[1]:
+                best = len(present), present
+        for name in sorted(best[1]):
+            room = self.bins.bin_of(name)
+            layout = None if room is None else group.layout_on(room)
+            if room is not None and layout is not None:
+                whole = group.key.request.exclusive
+                laying.held.append((name, self.bins.take(room, name, layout.each, whole=whole)))
+
+    def _from_room(self, group: JobClass, *, only_open: bool = False) -> list[Taken] | None:
         """Take one task's nodes out of the room there is; all or nothing, and of one site unless it may span."""
+        if self.bins.version in (group.exhausted, group.open_exhausted if only_open else -1):
+            return None
         sites: dict[str, list[tuple[Bin, str, Layout]]] = {}
         wanted = group.key.wanted_nodes
         for room in self.bins:
+            if only_open and room.likes.origin is not Origin.OPEN:
+                break
             layout = group.layout_on(room)
             if layout is None:
                 continue
@@ -158,83 +250,112 @@ class _Queue:
             named = sum(1 for _, name, _ in chosen if name in wanted)
             if len(chosen) == layout.nodes and named == min(len(wanted), layout.nodes):
                 return self._take(group, chosen)
-        group.exhausted = True
+        if only_open:
+            group.open_exhausted = self.bins.version
+        else:
+            group.exhausted = self.bins.version
         return None
 
     def _take(self, group: JobClass, spot: list[tuple[Bin, str, Layout]]) -> list[Taken]:
         taken = []
         for room, name, layout in spot:
             self.bins.take(room, name, layout.each, whole=group.key.request.exclusive)
-            taken.append(Taken(name, room.likes.origin))
+            taken.append(Taken(name, room.likes.origin, room.likes.site))
         return taken
 
-    def _buy(self, job: Job, group: JobClass) -> Option | None:
-        """Buy what one task lacks by the first option that can be had whole; else keep why each site cannot."""
-        refusals: dict[str, str] = {}
-        for option in group.options:
-            site = option.offer.site
-            present = self._present(group, site, option.layout)
-            missing = option.layout.nodes - len(present)
-            vacant = self._vacant(group, option, missing, present)
-            unavailable = group.key.wanted_nodes - present - {node.name for node in vacant}
-            if len(vacant) < missing:
-                refusal = f"pool {option.pool.name} has {len(vacant)} nodes left that it may use, {missing} needed"
-            elif unavailable and len(group.key.wanted_nodes) <= option.layout.nodes:
-                refusal = f"it asks for {', '.join(sorted(unavailable))}, which cannot be had"
-            else:
-                refusal = self.buyer.why_not(option.pool, option.offer, missing)
-            if not refusal:
-                self._purchase(job, option, vacant, len(present))
-                return option
-            refusals[site] = refusal if site not in refusals else f"{refusals[site]}; {refusal}"
-        # only now is it certain that nothing can be had: other jobs of the class need not ask again in this decision
-        group.refusals = refusals or {"": "no pool can hold it"}
-        return None
+    # --- purchases ----------------------------------------------------------------------------------------------------
 
-    def _purchase(self, job: Job, option: Option, vacant: list[Node], present: int) -> None:
-        gang = job.het_id or ((job.array_id or job.id) if option.layout.nodes > 1 else "")
-        site = None if option.pool.span else option.offer.site
-        mates = sum(1 for one in mates_of(gang, site, self.claims.values()) if could_open_soon(one, self.view))
-        reason = f"for job {job.id}" + (f" ({option.layout.nodes} nodes)" if option.layout.nodes > 1 else "")
-        for node in vacant:
-            # what of the gang is open already does not have to be waited for; what is starting does
-            size = len(vacant) + min(mates, present) if gang else 0
-            self.buyer.buy(option.pool, option.offer, node, (job.id,), reason, gang, size)
-            features = pool_features(option.pool, option.offer.site)
-            reservations = self.reserved.get(node.name, frozenset())
-            shape = option.pool.shape
-            likes = Likes(shape, shape, features, node.partitions, option.offer.site, Origin.BOUGHT, reservations)
-            self.bins.add(likes, node.name)
-        for group in self.classes.values():  # new room: every class may look again
-            if isinstance(group, JobClass):
-                group.exhausted = False
-
-    def _present(self, group: JobClass, site: str, layout: Layout) -> frozenset[str]:
-        """Which nodes of a gang are there already, where the rest would be bought."""
-        if layout.nodes == 1:
-            return frozenset()
-        there = [
-            name
-            for room in self.bins
-            if (group.spans or room.likes.site == site) and group.layout_on(room) is not None
-            for name in room.names
-            if group.accepts_name(name)
+    def _buy(self, layings: list[_Laying]) -> None:
+        """Buy what is lacking, in the order of priority: what was planned together, and what is bought by itself."""
+        for laying in layings:  # what others gave back since may do
+            if not laying.held and not laying.is_gang:
+                self._use_room(laying)
+        lacking = [
+            Lacking(one.rank, one.job, one.group, one.lacking)
+            for one in layings
+            if one.lacking and not one.held and not self._is_coming(one)
         ]
-        there.sort(key=lambda name: name not in group.key.wanted_nodes)
-        return frozenset(there[: layout.nodes - 1])
+        by_rank = {laying.rank: laying for laying in layings}
+        planned = self.shopping.plan(lacking)
+        steps: list[tuple[int, int, Purchase | _Laying]] = [(one.rank, 0, one) for one in planned]
+        steps += [(laying.rank, 1, laying) for laying in layings]
+        alone = {laying.rank: laying.lacking for laying in layings}
+        for purchase in planned:
+            for rank, nodes in purchase.tasks.items():
+                alone[rank] -= len(nodes)
+        steps.sort(key=lambda step: step[:2])
+        late: list[_Laying] = []
+        for rank, _, step in steps:
+            if isinstance(step, Purchase):
+                done = self.shopping.buy(step)
+                for other, spots in step.tasks.items():
+                    if done:
+                        for names in spots:
+                            site = step.offer.site
+                            self._lay(by_rank[other], [Taken(step.nodes[at].name, Origin.BOUGHT, site) for at in names])
+                            by_rank[other].bought.update(step.nodes[at].name for at in names)
+                            by_rank[other].pool = step.pool.name
+                    else:
+                        alone[other] += len(spots)
+                        if other < rank or other != rank:
+                            late.append(by_rank[other])
+            elif alone[rank] > 0:
+                self._by_itself(step, alone[rank])
+        for laying in late:
+            if laying.lacking:
+                self._by_itself(laying, laying.lacking)
 
-    def _vacant(self, group: JobClass, option: Option, most: int, present: frozenset[str]) -> list[Node]:
-        """Nodes that may be started for a class, as many as are missing; those that the job names come first."""
-        nodes = self.buyer.vacant(option.pool)
-        if wanted := group.key.wanted_nodes - present:
-            nodes = sorted(nodes, key=lambda node: node.name not in wanted)
-        accepted = (node for node in nodes if group.accepts_new(node, self.reserved.get(node.name, frozenset())))
-        return list(islice(accepted, most))
+    def _by_itself(self, laying: _Laying, count: int) -> None:
+        """Find room for so many tasks of a job by itself, buying what is missing."""
+        for name, resources in laying.held:
+            self.bins.give_back(name, resources)
+        laying.held.clear()
+        if self._is_coming(laying):
+            return
+        group = laying.group
+        for _ in range(count):
+            taken, before = self._from_room(group), len(self.buyer.bought)
+            if taken is None and not group.refusals:
+                option = self.one_by_one.buy(laying.job, group)
+                if option is not None:
+                    laying.pool = option.pool.name
+                    taken = self._from_room(group)
+            if taken is None:
+                return
+            self._lay(laying, taken)
+            fresh = {claim.node for claim in self.buyer.bought[before:]}
+            for one in taken:
+                if one.origin is Origin.BOUGHT:
+                    laying.bought.add(one.name)
+                    if one.name not in fresh:
+                        self.buyer.also_for(one.name, laying.job.id)
+
+    def _is_coming(self, laying: _Laying) -> bool:
+        """Whether as many nodes are on their way for a job as it needs, wherever they are counted."""
+        job = laying.job
+        return not laying.group.refusals and 0 < job.count * _fewest_nodes(laying.group) <= self.coming[job.id]
+
+    # --- what is told -------------------------------------------------------------------------------------------------
+
+    def _told(self, laying: _Laying) -> Outlook:
+        job = laying.job
+        if laying.lacking and self._is_coming(laying):
+            mine = [claim.node for claim in self.claims.values() if job.id in claim.jobs]
+            self.demand.first_nodes.setdefault(job.id, tuple(mine))
+            return _outlook(job, Origin.STARTING, "", 0, self._wait_for_router(mine))
+        if laying.lacking:
+            return self._blocked(job, laying.group, len(laying.bought))
+        return _outlook(job, laying.worst, laying.pool, len(laying.bought), self._wait_for_router(laying.used))
+
+    def _wait_for_router(self, nodes: Iterable[str]) -> str:
+        """Return in words which routers these nodes wait for; empty: none."""
+        sites = sorted({self.waiting[name] for name in nodes if name in self.waiting})
+        return f"waits for the router of {' and '.join(sites)}" if sites else ""
 
     def _blocked(self, job: Job, group: JobClass, nodes: int) -> Outlook:
         if not group.options:
-            text = "no pool can ever run it: " + "; ".join(f"{pool} {why}" for pool, why in group.misfits.items())
-            return Outlook(job.id, Verdict.NEVER, text if group.misfits else "no pool is configured for it")
+            said = group.hopeless(self.view, self.snapshot)
+            return Outlook(job.id, said.verdict, said.text, sites=said.others)
         wanted = group.options[0].layout.nodes
         text = (
             f"needs {wanted} node{'s' if wanted > 1 else ''} of pool {group.options[0].pool.name}, none to be had now"
@@ -265,43 +386,14 @@ class _Queue:
                     self.demand.outlooks[job.id] = Outlook(job.id, Verdict.BLOCKED, text)
 
 
-def _is_estimate(job: Job) -> bool:
-    """Whether the start that Slurm tells may be its backfill's guess instead of the user's ``--begin``.
-
-    While all fitting nodes are closed there is no guess; Slurm 22.05 then says ReqNodeNotAvail of a job that may not
-    start yet, until its next scheduling pass.
-    """
-    return job.reason.startswith(("Resources", "Priority"))
-
-
 def _fewest_nodes(group: JobClass) -> int:
     return group.options[0].layout.nodes if group.options else 1
 
 
-def _outlook(job: Job, worst: Origin, pool: str, nodes: int) -> Outlook:
+def _outlook(job: Job, worst: Origin, pool: str, nodes: int, waits: str) -> Outlook:
     if worst is Origin.OPEN:
         return Outlook(job.id, Verdict.SERVED, "open nodes have room for it; Slurm will start it")
     if worst is Origin.BOUGHT:
         return Outlook(job.id, Verdict.BUYING, f"{nodes} nodes of pool {pool} are being started", pool, nodes)
     text = "nodes for it are starting" if worst is Origin.STARTING else "a node that was leaving is called back for it"
-    return Outlook(job.id, Verdict.STARTING, text, pool, nodes)
-
-
-def unbacked(view: View, claims: Mapping[str, Claim]) -> list[Node]:
-    """Return nodes of ours that Slurm has allocated or is powering up although no VM stands behind them.
-
-    That happens to nodes declared a moment ago and not closed yet, after slurmctld lost its state, and in eager pools.
-    """
-    snapshot = view.snapshot
-    if snapshot is None:
-        return []
-    backed = {claim.node for claim in claims.values() if claim.live}
-    found = []
-    unwanted = {name for name, wish in view.world.operator.wishes.items() if wish is not Wish.ON}
-    for name in view.pool_by_node:
-        node = snapshot.nodes.get(name)
-        if node is None or name in backed or name in unwanted or not node.understood or node.kept_by_admin:
-            continue
-        if "POWERING_UP" in node.flags or "POWER_UP" in node.flags or (node.busy and node.off):
-            found.append(node)
-    return found
+    return Outlook(job.id, Verdict.STARTING, waits or text, pool, nodes)

@@ -7,9 +7,27 @@ looks at anything but the present flags and the present claim, so it does not ma
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from clues.model import COMING, Action, Bind, Claim, ClaimState, Drain, Mode, Node, Open, Pool, PowerOff
+from clues.model import (
+    COMING,
+    Action,
+    Bind,
+    Claim,
+    ClaimState,
+    Drain,
+    Mode,
+    Node,
+    Open,
+    Pool,
+    PowerOff,
+    PowerUp,
+    Release,
+    Wish,
+)
+from clues.planner.eager import NONE_TO_BE_HAD
+from clues.planner.moves import OUT_OF_REACH
+from clues.planner.phases.common import ENDING_WISHES
 from clues.planner.room import pool_features
 from clues.planner.view import View
 
@@ -27,6 +45,9 @@ class _Orders:
         self.drain: dict[str, list[str]] = defaultdict(list)
         self.power_off: dict[tuple[str, bool], list[str]] = defaultdict(list)
         self.bind: list[Bind] = []
+        #: nodes of eager pools
+        self.release: list[str] = []
+        self.power_up: list[str] = []
 
     def actions(self) -> list[Action]:
         """Return them as actions: closing comes before opening."""
@@ -34,11 +55,18 @@ class _Orders:
         orders += [PowerOff(tuple(names), reason, lost) for (reason, lost), names in self.power_off.items()]
         orders += self.bind
         orders += [Open(tuple(names)) for names in self.open.values()]
+        orders += [Release(tuple(self.release))] if self.release else []
+        orders += [PowerUp(tuple(self.power_up))] if self.power_up else []
         return orders
 
 
-def door_actions(view: View, claims: Mapping[str, Claim]) -> list[Action]:
-    """Return the Slurm commands that bring every pool node to where its claim wants it."""
+def door_actions(
+    view: View, claims: Mapping[str, Claim], openings: Mapping[str, int | None] | None = None
+) -> list[Action]:
+    """Return the Slurm commands that bring every pool node to where its claim wants it.
+
+    :param openings: by eager pool, how many of its nodes that are off may stand open; None or not in it: as they stand.
+    """
     if view.snapshot is None:
         return []
     by_node: dict[str, list[Claim]] = defaultdict(list)
@@ -46,15 +74,22 @@ def door_actions(view: View, claims: Mapping[str, Claim]) -> list[Action]:
         if claim.live:
             by_node[claim.node].append(claim)
     orders = _Orders()
+    spare: dict[str, list[Node]] = defaultdict(list)
     for name, pool in view.pool_by_node.items():
+        if name not in view.awake and name not in by_node and pool.mode is Mode.PLANNED:
+            continue  # it rests, as most nodes do
         node = view.snapshot.nodes.get(name)
         if node is None or not node.understood:
             continue
         mine = [claim for claim in by_node.get(name, ()) if not _is_second(claim, by_node[name])]
-        if not mine:
+        if not mine and pool.mode is Mode.EAGER and (node.off or node.powering_up):
+            spare[pool.name].append(node)
+        elif not mine:
             _unclaimed(node, pool, view, orders)
         else:
-            _claimed(node, pool, mine[0], orders)
+            _claimed(node, pool, mine[0], view, orders)
+    for name, nodes in spare.items():
+        _spare(nodes, (openings or {}).get(name), view, orders)
     return orders.actions()
 
 
@@ -64,12 +99,39 @@ def _is_second(claim: Claim, all_of_node: list[Claim]) -> bool:
     return claim.state in ending and any(one.state not in ending for one in all_of_node if one.key != claim.key)
 
 
+def _spare(nodes: Iterable[Node], most: int | None, view: View, orders: _Orders) -> None:
+    """Nodes of an eager pool without a VM: off and open, so that Slurm may pick them, as many as could have one."""
+    wishes = view.world.operator.wishes
+    # those that stand open already come first: what is not needed does not change hands
+    for node in sorted(nodes, key=lambda one: one.closed):
+        if node.off and node.active_features != node.features:
+            orders.bind.append(Bind(node.name, "", node.features))
+        if not node.off or node.busy or node.powering_up or node.turning_off or node.kept_by_admin:
+            continue
+        wish = wishes.get(node.name)
+        if wish in ENDING_WISHES:
+            if not node.closed:
+                orders.drain[OFF].append(node.name)
+            continue
+        if most is None:
+            continue
+        if most <= 0:
+            if not node.closed:
+                orders.drain[NONE_TO_BE_HAD].append(node.name)
+            continue
+        most -= 1
+        if node.closed:
+            orders.release.append(node.name)
+        elif wish is Wish.ON and not view.world.operator.paused:
+            orders.power_up.append(node.name)
+
+
 def _unclaimed(node: Node, pool: Pool, view: View, orders: _Orders) -> None:
     """No VM stands behind it: closed, and powered down."""
     if node.off and node.active_features != node.features:
         # it may come from any of its sites again: Slurm refuses a job whose --constraint no node has active
         orders.bind.append(Bind(node.name, "", node.features))
-    if pool.mode is Mode.EAGER or node.turning_off:
+    if node.turning_off:
         return
     if node.off or node.busy or "POWERING_UP" in node.flags:
         if node.off and not node.busy and "DRAIN" not in node.flags:
@@ -85,7 +147,10 @@ def _unclaimed(node: Node, pool: Pool, view: View, orders: _Orders) -> None:
         orders.power_off[OFF, False].append(node.name)
 
 
-def _claimed(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
+def _claimed(node: Node, pool: Pool, claim: Claim, view: View, orders: _Orders) -> None:
+    ending = {ClaimState.DRAINING, ClaimState.FAILED, ClaimState.STOPPING}
+    if pool.mode is Mode.EAGER and claim.state in ending and (node.powering_up or node.turning_off):
+        return  # nothing can start there, and a drain would be lost, or take the node's next job from it
     if claim.state in COMING:
         # one that Slurm has allocated itself is drained only once it has registered: drained while it powers up, 22.05
         # requeues its job; drained then, that job goes on and no further one starts before the checks
@@ -95,7 +160,7 @@ def _claimed(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
         _bind(node, pool, claim, orders)
     elif claim.state is ClaimState.READY:
         _bind(node, pool, claim, orders)
-        if node.openable:
+        if node.openable and view.reachable(claim):
             orders.open[claim.gang].append(node.name)
     elif claim.state in {ClaimState.DRAINING, ClaimState.FAILED}:
         if not node.closed:
@@ -109,7 +174,7 @@ def _stopping(node: Node, claim: Claim, orders: _Orders) -> None:
         if "DRAIN" not in node.flags and not node.busy:
             orders.drain[claim.held_by or OFF].append(node.name)
         return
-    vanished = claim.failure == "vanished"
+    vanished = claim.failure in OUT_OF_REACH
     if node.closed or vanished:
         orders.power_off[claim.held_by or OFF, vanished].append(node.name)
     else:
@@ -118,7 +183,7 @@ def _stopping(node: Node, claim: Claim, orders: _Orders) -> None:
 
 def _bind(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
     """The node's address, and its site as the active one among its features (both are lost on a reconfigure)."""
-    features = pool_features(pool, claim.offer.site)
+    features = pool_features(pool, claim.offer)
     declared = features & node.features if node.features else features
     address = claim.address
     if (address and node.address != address) or (node.features and node.active_features != declared):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 
-from clues.model import ClusterSnapshot, Job, Node, Offer, Pool, Request, Reservation
+from clues.model import ClusterSnapshot, Job, Market, Node, Offer, Pool, Request, Reservation
 from clues.planner.bins import Bin, Likes
 from clues.planner.constraint import Alternatives, UnreadableConstraint, parse_constraint, satisfied
 from clues.planner.layout import Layout, lay_out
+from clues.planner.nearest import Hopeless, Misfit, find_misfit, hopeless
 from clues.planner.room import pool_features
 from clues.planner.view import View
+from clues.units import show_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class ClassKey:
     reservation: str
     #: matters only while there are reservations that a long run would cross
     time_limit: timedelta | None
+    #: the Slurm account, where it has a budget of its own
+    account: str = ""
+    #: pools whose cheaper spot VMs are waited for
+    waits_for_spot: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class Option:
     offer: Offer
     layout: Layout
     order: tuple[float, int, int, int]
+    #: why it is not taken yet, in words; empty: it may be
+    waits: str = ""
 
 
 @dataclass
@@ -46,14 +55,23 @@ class JobClass:
     key: ClassKey
     alternatives: Alternatives
     options: list[Option]
-    #: why no pool can ever hold it, by pool, when there are no options
-    misfits: Mapping[str, str]
+    #: the pools that can never hold it
+    misfits: Sequence[Misfit]
     crossed: frozenset[str]
     default_memory: int
-    #: nothing in the room there is fits; true until new room is added
-    exhausted: bool = False
+    #: the version of the room in which nothing fits, of all of it and of the open nodes alone; -1: not looked yet
+    exhausted: int = -1
+    open_exhausted: int = -1
     refusals: dict[str, str] = field(default_factory=dict)
     _layouts: dict[int, Layout | None] = field(default_factory=dict)
+    _hopeless: Hopeless | None = None
+
+    def hopeless(self, view: View, snapshot: ClusterSnapshot) -> Hopeless:
+        """Return what is said of the jobs where no pool can hold them."""
+        if self._hopeless is None:
+            key = self.key
+            self._hopeless = hopeless(view, snapshot, key.request, key.partitions, self.alternatives, self.misfits)
+        return self._hopeless
 
     @property
     def spans(self) -> bool:
@@ -64,10 +82,11 @@ class JobClass:
         """Return how the job lies on nodes of this bin's size; None when the bin is not for this class."""
         number = room.number
         if number not in self._layouts:
-            self._layouts[number] = self._lay_out_on(room.likes)
+            self._layouts[number] = self.layout_for(room.likes)
         return self._layouts[number]
 
-    def _lay_out_on(self, likes: Likes) -> Layout | None:
+    def layout_for(self, likes: Likes) -> Layout | None:
+        """Return how the job lies on nodes of these likes; None when they are not for this class."""
         key = self.key
         if key.partitions and likes.partitions.isdisjoint(key.partitions):
             return None
@@ -101,12 +120,29 @@ class JobClass:
         return not (reservations & self.crossed) - {self.key.reservation}
 
 
-def class_key(job: Job, snapshot: ClusterSnapshot) -> ClassKey:
-    """Return what decides how *job* is served."""
+def class_key(
+    job: Job,
+    snapshot: ClusterSnapshot,
+    budgeted: Container[str] = (),
+    waits_for_spot: frozenset[str] = frozenset(),
+) -> ClassKey:
+    """Return what decides how *job* is served.
+
+    :param budgeted: the Slurm accounts that have a budget.
+    :param waits_for_spot: the pools for whose spot VMs it still waits.
+    """
     partitions = job.partitions or ((snapshot.default_partition,) if snapshot.default_partition else ())
     limit = job.time_limit if snapshot.reservations else None
     return ClassKey(
-        job.request, partitions, job.constraint, job.wanted_nodes, job.excluded_nodes, job.reservation, limit
+        job.request,
+        partitions,
+        job.constraint,
+        job.wanted_nodes,
+        job.excluded_nodes,
+        job.reservation,
+        limit,
+        job.account if job.account in budgeted else "",
+        waits_for_spot,
     )
 
 
@@ -136,25 +172,42 @@ def make_class(
     """
     alternatives = parse_constraint(key.constraint)
     options: list[Option] = []
-    misfits: dict[str, str] = {}
+    misfits: list[Misfit] = []
     default_memory = snapshot.default_memory_per_cpu_mib
     for rank, pool in enumerate(view.settings.pools.values()):
-        if key.partitions and partitions[pool.name].isdisjoint(key.partitions):
-            misfits[pool.name] = f"is in partition {','.join(sorted(partitions[pool.name]))}"
-            continue
         layout = lay_out(key.request, pool.shape, default_memory)
-        if layout is None:
-            misfits[pool.name] = f"has nodes of {pool.shape}"
+        fitting = [offer for offer in pool.offers if satisfied(alternatives, pool_features(pool, offer))]
+        away = bool(key.partitions) and partitions[pool.name].isdisjoint(key.partitions)
+        most = len(pool.nodes) if layout is None or layout.nodes <= len(pool.nodes) else _nodes_for(key, snapshot)
+        if layout is None or not fitting or away or layout.nodes > most:
+            misfit = find_misfit(
+                pool,
+                key.request,
+                key.partitions,
+                alternatives,
+                partitions=partitions[pool.name],
+                features=[pool_features(pool, offer) for offer in pool.offers],
+                nodes_in_all=most,
+                default_memory_mib=default_memory,
+            )
+            misfits.append(misfit)
             continue
-        fitting = [offer for offer in pool.offers if satisfied(alternatives, pool_features(pool, offer.site))]
-        if not fitting:
-            misfits[pool.name] = f"cannot satisfy --constraint={key.constraint}"
+        costs = {offer: view.expected_cost(pool, offer, layout.nodes) for offer in fitting}
+        spot = min((cost for one, cost in costs.items() if one.market is Market.SPOT), default=inf)
         for place, offer in enumerate(fitting):
-            cost = (offer.price_per_hour or 0.0) * layout.nodes
-            options.append(Option(pool, offer, layout, (cost, pool.shape.gpu_count, rank, place)))
+            waits = pool.name in key.waits_for_spot and offer.market is not Market.SPOT and spot < costs[offer]
+            text = f"only when it has waited for spot for {show_duration(pool.spot_fallback_after)}" if waits else ""
+            order = (costs[offer] * layout.nodes, pool.shape.gpu_count, rank, place)
+            options.append(Option(pool, offer, layout, order, text))
     options.sort(key=lambda option: option.order)
     crossed = frozenset(one.name for one in snapshot.reservations if _crosses(one, key.time_limit, view.now))
     return JobClass(key, alternatives, options, misfits, crossed, default_memory)
+
+
+def _nodes_for(key: ClassKey, snapshot: ClusterSnapshot) -> int:
+    """Return how many nodes there are for a class in all: of every pool, and of none."""
+    wanted = key.partitions
+    return sum(1 for one in snapshot.nodes.values() if not wanted or not one.partitions.isdisjoint(wanted))
 
 
 def _crosses(reservation: Reservation, time_limit: timedelta | None, now: datetime) -> bool:

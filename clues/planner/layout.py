@@ -6,6 +6,7 @@ them, with the same share on each.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -27,17 +28,30 @@ def lay_out(request: Request, size: Resources, default_memory_per_cpu_mib: int) 
     :param default_memory_per_cpu_mib: the cluster's ``DefMemPerCPU``; 0 means that a job that names no memory takes a
         whole node's (seen on Slurm 22.05 without DefMemPerCPU).
     """
+    fewest, most = _bounds(request)
+    for nodes in _candidates(request, size, fewest, most):
+        each = _share(request, size, nodes, default_memory_per_cpu_mib)
+        if each.fits_in(size):
+            return Layout(nodes, each)
+    return None
+
+
+def shares(request: Request, size: Resources, default_memory_per_cpu_mib: int) -> Iterator[tuple[int, Resources]]:
+    """Go through the ways to lay out *request* on nodes of *size*, whether they hold it or not: how many nodes, and how
+    much on each."""
+    fewest, most = _bounds(request)
+    for nodes in _candidates(request, size, fewest, most) or [fewest]:
+        yield nodes, _share(request, size, nodes, default_memory_per_cpu_mib)
+
+
+def _bounds(request: Request) -> tuple[int, int]:
     fewest = max(1, request.nodes_min)
     if request.tasks_per_node:  # at most so many on one node
         fewest = max(fewest, -(-request.tasks // request.tasks_per_node))
     most = request.nodes_max
     if most is None:
         most = max(fewest, request.tasks, request.cpus_total, request.gpus_per_job.gpu_count)
-    for nodes in _candidates(request, size, fewest, most):
-        each = _share(request, size, nodes, default_memory_per_cpu_mib)
-        if each.fits_in(size):
-            return Layout(nodes, each)
-    return None
+    return fewest, most
 
 
 def _candidates(request: Request, size: Resources, fewest: int, most: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a decision learns from what it sees: boots that failed, offers that work again, jobs that were misread."""
+"""What a decision learns from what it sees: boots and how long they took, offers that work again, misread jobs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from clues.model import Claim, ClaimState, Memory, Misread, Note, Outlook, Pace, Verdict
-from clues.planner.breaker import learn_failure, learn_success
+from clues.model import Claim, ClaimState, Market, Memory, Misread, Note, Outlook, Pace, Verdict
+from clues.planner.boots import learn_boot
+from clues.planner.breaker import RECLAIMED, learn_failure, learn_success
+from clues.planner.eager import is_eager
 from clues.planner.jobclass import fingerprint
+from clues.planner.phases.common import waited
+from clues.planner.spot import learn_spot
 from clues.planner.view import View
 
 
@@ -18,12 +22,15 @@ def learn_from_moves(
     """Return *memory* with what the claims' moves of this decision say about their offers."""
     for key, claim in after.items():
         old = before.get(key)
-        if old is None or old.state is claim.state:
+        if old is None or old is claim:
             continue
-        if claim.failure and not old.failure:
-            memory = learn_failure(memory, claim.offer, claim.failure, claim.reason, now, pace)
-        elif claim.state is ClaimState.READY and old.state is ClaimState.JOINING:
-            memory = learn_success(memory, claim)
+        memory = learn_boot(memory, old, claim)  # a gang's node is ready before it may be opened
+        memory = learn_spot(memory, old, claim, now)
+        memory = learn_success(memory, old, claim)
+        if claim.failure and not old.failure and not claim.probe:
+            # a spot VM that is gone was most likely taken back, though nobody heard of it
+            taken = claim.failure == "vanished" and claim.offer.market is Market.SPOT
+            memory = learn_failure(memory, claim, RECLAIMED if taken else claim.failure, claim.reason, now, pace)
     return memory
 
 
@@ -60,7 +67,9 @@ def _stands_in_vain(claim: Claim, view: View) -> bool:
     node = view.node(claim.node)
     if claim.state is not ClaimState.READY or claim.used_at or claim.opened_at is None:
         return False
-    return node is not None and node.usable and view.now - claim.opened_at >= view.settings.pace.misread_after
+    if is_eager(view, claim.node):
+        return False  # Slurm has picked it, whatever it is used for in the end
+    return node is not None and node.usable and waited(claim, claim.opened_at, view) >= view.settings.pace.misread_after
 
 
 def _all_open_for_long(claim: Claim, view: View, claims: Mapping[str, Claim]) -> bool:

@@ -7,6 +7,7 @@ misunderstanding is worse than a question.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -40,6 +41,7 @@ REASONS: dict[str, Need] = {
             "SystemFailure",
             "FedJobLock",
             "Reserved",
+            "MpiPortsBusy",
         ),
         Need.WAITS,
     ),
@@ -63,19 +65,33 @@ REASONS: dict[str, Need] = {
             "TimeLimit",
             "NonZeroExitCode",
             "OutOfMemory",
+            "launch",  # "launch failed requeued held"
+            "job",  # "job requeued in held state"
         ),
         Need.NEVER,
     ),
 }
 
-#: Families of reasons: limits of associations, QOSs and accounts are lifted by time or by people, never by nodes.
+#: Limits of one job or of a node's share: the job itself has to change, or the limit.
+_OF_ONE_JOB = re.compile(
+    r"PerJob|PerNode$|^QOSMin|NotAllowed|WallDuration|TimeLimit$|Threshold|MemPerLimit|ResourceLimit$"
+)
+
+#: Families of reasons: limits of associations, QOSs and accounts pass as other jobs end (or their usage fades), never
+#: by nodes; those of one job do not pass.
 PREFIXES: tuple[tuple[str, Need], ...] = (
-    ("Assoc", Need.NEVER),
-    ("QOS", Need.NEVER),
+    ("Assoc", Need.WAITS),
+    ("QOS", Need.WAITS),
     ("Invalid", Need.NEVER),
     ("BurstBuffer", Need.WAITS),
-    ("Max", Need.NEVER),
+    ("Max", Need.WAITS),
 )
+
+
+def first_word(reason: str) -> str:
+    """Return the word that a reason begins with, ``None`` for an empty one."""
+    words = reason.replace("(", " ").replace(",", " ").split()
+    return words[0] if words else "None"
 
 
 def need_of(reason: str) -> Need:
@@ -84,11 +100,10 @@ def need_of(reason: str) -> Need:
     The reason may carry more text (``ReqNodeNotAvail, UnavailableNodes:cpu-[1-3]``, or the sentence "Nodes required for
     job are DOWN, DRAINED or reserved for jobs in higher priority partitions").
     """
-    word = reason.replace("(", " ").replace(",", " ").split()
-    first = word[0] if word else "None"
+    first = first_word(reason)
     if first in REASONS:
         return REASONS[first]
     for prefix, need in PREFIXES:
         if first.startswith(prefix):
-            return need
+            return Need.NEVER if need is Need.WAITS and _OF_ONE_JOB.search(first) else need
     return Need.UNKNOWN

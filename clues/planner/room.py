@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
-from clues.model import NOTHING, Claim, ClaimState, ClusterSnapshot, Node, Pool
+from clues.model import NOTHING, Claim, ClaimState, ClusterSnapshot, Leaving, Mode, Node, Offer, Pool
 from clues.planner.bins import Bins, Likes, Origin
 from clues.planner.view import View
 
@@ -24,15 +24,15 @@ def partitions_by_pool(view: View, snapshot: ClusterSnapshot) -> dict[str, froze
     (``PartitionName=all Nodes=ALL``)."""
     return {
         pool.name: frozenset(pool.partitions).union(
-            *(node.partitions for name in pool.nodes if (node := snapshot.nodes.get(name)) is not None)
+            *{node.partitions for name in pool.nodes if (node := snapshot.nodes.get(name)) is not None}
         )
         for pool in view.settings.pools.values()
     }
 
 
-def pool_features(pool: Pool, site: str) -> frozenset[str]:
-    """Return the features of a node of *pool* once it is bound to *site*."""
-    return pool.features | {pool.name, site}
+def pool_features(pool: Pool, offer: Offer) -> frozenset[str]:
+    """Return the features of a node of *pool* once it is bound to a VM of *offer*."""
+    return pool.features | {pool.name, offer.site, offer.market.value}
 
 
 def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, frozenset[str]]) -> Bins:
@@ -44,8 +44,8 @@ def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, fr
     by_node = serving_by_node(claims.values())
     running_on = {name for job in snapshot.jobs if job.running for name in job.nodes}
     pending = {job.id for job in snapshot.jobs if job.pending}
-    for name, node in snapshot.nodes.items():
-        claim = by_node.get(name)
+    for name in [name for name in snapshot.nodes if name in view.awake or name in by_node]:
+        node, claim = snapshot.nodes[name], by_node.get(name)
         pool = view.pool_by_node.get(name)
         if claim is not None and name not in running_on and _just_taken(view, node, claim, pending):
             node = replace(node, used=NOTHING)
@@ -69,12 +69,17 @@ def _likes(
         features = node.active_features or node.features
         site = claim.offer.site if claim is not None else ""
         return Likes(node.capacity, node.free, features, node.partitions, site, Origin.OPEN, reservations)
-    if claim is None or pool is None or node.kept_by_admin:
+    eager = pool is not None and pool.mode is Mode.EAGER
+    if claim is None and eager and node.off and not node.closed and not node.busy:
+        # Slurm powers it up by itself, for whichever job it gives it to
+        return Likes(node.capacity, node.free, node.features, node.partitions, "", Origin.OPEN, reservations)
+    if claim is None or pool is None or node.kept_by_admin or claim.probe:
         return None
-    features = pool_features(pool, claim.offer.site)
+    features = pool_features(pool, claim.offer)
     if claim.state is ClaimState.DRAINING:
-        leaves = claim.by_operator or claim.opened_at is None or bool(view.lost(claim))
-        if leaves or not node.registered or node.busy:
+        goes = claim.by_operator or claim.reclaimed_at is not None or claim.leaving in (Leaving.OLD, Leaving.DIFFERS)
+        leaves = goes or claim.opened_at is None or bool(view.lost(claim))
+        if leaves or eager or not node.registered or (node.busy and claim.leaving is not Leaving.SPARE):
             return None
         origin = Origin.LEAVING
     elif claim.state is ClaimState.READY and not node.registered and not _just_opened(view, node, claim, pool):

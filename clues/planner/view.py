@@ -1,26 +1,44 @@
 """One world, indexed for one decision.
 
 What is too old to act upon is not in here at all: a decision that has no fresh snapshot simply finds ``None`` and
-leaves Slurm alone; a site without a fresh, complete listing has no instances *and no absences*.
+leaves Slurm alone; a site without a fresh, complete listing has no instances *and no absences*; and while no central
+point can be asked no tunnel is up *or down*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import inf
 
 from clues.model import (
+    COMING,
+    Attach,
     Claim,
+    ClaimState,
     ClusterSnapshot,
     Instance,
     InstanceState,
+    Kind,
     Listing,
+    Market,
     Node,
+    Offer,
+    OverlayStatus,
     Pool,
     Settings,
     World,
 )
+from clues.planner.boots import boot_time
+from clues.planner.prices import with_prices
+from clues.planner.spot import Interruptions, expected_price, spot_seen, work_at_stake
+
+#: After a start, purchases wait so long for the first word on prices: an offer without one would count as free.
+_PRICES_COME = timedelta(seconds=30)
+
+#: A router in one of these carries its site's network, or soon will.
+CARRYING = COMING | {ClaimState.READY, ClaimState.DRAINING}
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,17 @@ class View:
     snapshot: ClusterSnapshot | None
     listings: Mapping[str, Listing]
     pool_by_node: Mapping[str, Pool]
+    #: all nodes but those that rest: of most clusters at most times a small part
+    awake: Mapping[str, Node]
+    #: what the central points say of their tunnels
+    overlay: OverlayStatus | None
+    #: by site, the router that carries its network or soon will
+    routers: Mapping[str, Claim]
+    #: by the keys of offers, why their price is told and cannot be reckoned with
+    unpriced: Mapping[str, str]
+    #: by the keys of spot offers, how often their VMs were taken back, and by pool, what that loses
+    interruptions: Mapping[str, Interruptions]
+    at_stake: Mapping[str, timedelta]
     _by_key: Mapping[tuple[str, str], Instance] = field(repr=False)
     _by_id: Mapping[tuple[str, str], Instance] = field(repr=False)
 
@@ -44,6 +73,52 @@ class View:
         """Return the claim's pool as configured now; None when it was removed from the configuration."""
         pool = self.settings.pools.get(claim.pool)
         return pool if pool is not None and self.pool_by_node.get(claim.node) is pool else None
+
+    def cost(self, offer: Offer) -> float:
+        """Return what an offer counts for when the cheapest is looked for. *offer* is one of :attr:`settings`."""
+        return inf if offer.key in self.unpriced else offer.price_per_hour or 0.0
+
+    def expected_cost(self, pool: Pool, offer: Offer, nodes: int = 1) -> float:
+        """Return what an hour of one VM of an offer counts for, with what its interruptions lose.
+
+        :param nodes: how many nodes a job takes of it: an interruption of one loses the work of all.
+        """
+        if offer.market is not Market.SPOT:
+            return self.cost(offer)
+        lost = self.at_stake[pool.name] + boot_time(self.world.memory, offer, pool).likely
+        return expected_price(self.cost(offer), self.interruptions.get(offer.key, Interruptions()), lost, nodes)
+
+    def asks_prices(self, offer: Offer) -> bool:
+        """Return whether the provider's first word on this offer's price is still to come."""
+        terms, started_at = self.world.terms.get(offer.site), self.world.started_at
+        if offer.price_per_hour is not None or terms is None or started_at is None:
+            return False
+        unasked = terms.prices.taken_at is None and not terms.prices.error
+        return unasked and self.now - started_at < _PRICES_COME
+
+    def tunnel_is_up(self, claim: Claim) -> bool | None:
+        """Return whether a central point has the claim's tunnel; None when that cannot be told now."""
+        if self.overlay is None or not self.overlay.known:
+            return None
+        return claim.key in self.overlay.tunnels
+
+    def linked(self, site: str) -> bool:
+        """Return whether a router carries the network of a site now."""
+        router = self.routers.get(site)
+        if router is None or router.state in COMING or router.tunnel_since is None or self.lost(router):
+            return False
+        return self.tunnel_is_up(router) is True
+
+    def reachable(self, claim: Claim) -> bool:
+        """Return whether there is a way to a worker's site, so that its silence says something about itself."""
+        site = self.settings.sites.get(claim.offer.site)
+        if site is None or site.attach is Attach.LOCAL:
+            return True
+        if site.attach is Attach.ROUTER:
+            return self.linked(site.name)
+        looked = self.world.overlay
+        without = looked.taken_at is not None and looked.value is None and not looked.error
+        return without or (self.overlay is not None and self.overlay.known)
 
     def instance(self, claim: Claim) -> Instance | None:
         """Return the listed instance of a claim, found by its id or its tag."""
@@ -81,23 +156,41 @@ class View:
 
 
 def make_view(world: World, settings: Settings, now: datetime) -> View:
-    """Index *world*, leaving out every observation that is older than ``pace.stale_after``."""
+    """Index *world*, leaving out every observation that is older than ``pace.stale_after``; give the offers of
+    *settings* the prices that their providers tell."""
+    settings, unpriced = with_prices(settings, world.terms)
     limit = settings.pace.stale_after
     listings = {
         site: listing
         for site, observed in world.listings.items()
         if (listing := observed.fresh(now, limit)) is not None
     }
+    spot = [pool for pool in settings.pools.values() if Market.SPOT in pool.markets]
     instances = [instance for listing in listings.values() for instance in listing.instances]
     ours = [instance for instance in instances if instance.cluster == world.cluster]
+    # a snapshot that could not be renewed is not acted upon at all: it may not show our own last commands
+    snapshot = None if world.lrms.error else world.lrms.fresh(now, limit)
+    nodes = snapshot.nodes if snapshot is not None else {}
     return View(
         world=world,
         settings=settings,
         now=now,
-        # a snapshot that could not be renewed is not acted upon at all: it may not show our own last commands
-        snapshot=None if world.lrms.error else world.lrms.fresh(now, limit),
+        snapshot=snapshot,
+        awake={name: node for name, node in nodes.items() if not node.resting},
         listings=listings,
         pool_by_node={name: pool for pool in settings.pools.values() for name in pool.nodes},
+        overlay=world.overlay.fresh(now, limit),
+        routers=routers_by_site(world.claims),
+        unpriced=unpriced,
+        interruptions=spot_seen(world.memory, world.claims.values(), now) if spot else {},
+        at_stake={pool.name: work_at_stake(pool, world.lrms.value, now) for pool in spot},
         _by_key={(instance.site, instance.launch_key): instance for instance in ours if instance.launch_key},
         _by_id={(instance.site, instance.id): instance for instance in ours},
     )
+
+
+def routers_by_site(claims: Mapping[str, Claim]) -> dict[str, Claim]:
+    """Return the router that carries each site's network or soon will; sites that have none are left out."""
+    carrying = [claim for claim in claims.values() if claim.kind is Kind.ROUTER and claim.state in CARRYING]
+    # where there are two, the one that has come farthest
+    return {claim.offer.site: claim for claim in sorted(carrying, key=lambda one: (one.ready_at is not None, one.key))}

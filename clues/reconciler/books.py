@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from clues.errors import LedgerError
-from clues.ledger import Commit, Ledger
-from clues.model import Claim, Memory, Note, Operator
+from clues.ledger import Commit, Ledger, SpendKey
+from clues.model import Claim, Memory, Note, Operator, Spent
+from clues.planner.billing import charged_pieces, in_steps
+from clues.planner.payers import Shares
+from clues.reconciler.spending import SpendSoFar
 
 log = logging.getLogger(__name__)
 
+#: So many ended claims are kept in memory, at most.
+_ENDED_KEPT = 1000
+
 
 class Books:
-    """What the daemon holds for true: live claims, generations, memory, standing orders, today's spend.
+    """What the daemon holds for true: live claims, generations, memory, standing orders, what was spent.
 
     Every change goes through :meth:`commit`, so that memory follows the disk and never the other way round.
     """
 
-    def __init__(self, ledger: Ledger, now: datetime) -> None:
+    def __init__(self, ledger: Ledger, now: datetime, time_zone: str = "UTC") -> None:
+        """:param time_zone: where days begin at midnight, for budgets."""
         self._ledger = ledger
         self._claims = {key: _not_in_the_future(claim, now) for key, claim in ledger.live_claims().items()}
         self._generations = ledger.generations()
-        self.memory: Memory = ledger.memory()
+        self.memory: Memory = _remembered(ledger.memory(), now)
         self.operator: Operator = ledger.operator()
-        self._booked_at = now
-        self._spent = ledger.spent(_day(now))
+        # what the VMs cost while no daemon ran is booked at the first tick
+        self._booked_at = min(now, ledger.booked_at() or now)
+        self._spend = SpendSoFar(ledger, now, time_zone)
+        #: VMs whose first period is booked, where time is charged in periods
+        self._counted = {key for key, claim in self._claims.items() if claim.instance_id}
+        #: claims that have ended lately, oldest first
+        self._ended: dict[str, Claim] = {}
         #: what keeps the daemon from its work, by name, in words for a sysadmin
         self.troubles: dict[str, str] = {}
+        #: sites whose VMs nobody has seen since the start: the ledger may have lost claims of theirs
+        self.unseen: set[str] = set()
+        #: tells other processes who belongs to the cluster: called after each commit, before anybody is answered
+        self.publish: Callable[[], None] = _nothing
+        #: told of each committed change of a claim, as (before, after); who counts them
+        self.moved: Callable[[Claim | None, Claim], None] = _ignore
 
     @property
     def claims(self) -> Mapping[str, Claim]:
@@ -43,9 +61,13 @@ class Books:
         return self._generations
 
     @property
-    def spent_today(self) -> float:
+    def spent(self) -> Spent:
         """In the cluster's currency, as far as it is booked."""
-        return self._spent
+        return self._spend.spent
+
+    def use_time_zone(self, name: str) -> None:
+        """Reckon days by another time zone from now on."""
+        self._spend.use(name)
 
     def commit(self, change: Commit) -> None:
         """Write *change*, then remember it.
@@ -61,15 +83,36 @@ class Books:
         if not change.empty:
             self.troubles.pop("ledger", None)
         for claim in change.claims:
+            self.moved(self._claims.get(claim.key), claim)
             if claim.live:
                 self._claims[claim.key] = claim
+                self._ended.pop(claim.key, None)
             else:
                 self._claims.pop(claim.key, None)
+                self._remember_ended(claim)
             self._generations[claim.node] = max(self._generations.get(claim.node, 0), claim.generation)
         self.memory = change.memory if change.memory is not None else self.memory
         self.operator = change.operator if change.operator is not None else self.operator
         for note in change.notes:
             log.info("%s: %s", note.subject, note.text)
+        self.make_known()
+
+    def make_known(self) -> None:
+        """Have the inventory written as it follows from the claims. One that cannot be written is a trouble that is
+        shown, and is tried again at every commit; each tick makes one."""
+        try:
+            self.publish()
+        except OSError as error:
+            text = f"the inventory cannot be written ({error}): VMs that join or leave are not told to the overlay"
+            self.trouble("inventory", text)
+        else:
+            self.trouble("inventory", "")
+
+    def _remember_ended(self, claim: Claim) -> None:
+        """Providers list a VM for up to an hour after its end, and each tick asks for its claim."""
+        self._ended[claim.key] = claim
+        if len(self._ended) > _ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
 
     def note(self, note: Note) -> None:
         """Commit one note; a disk that refuses it is a trouble that is shown, not an error here."""
@@ -87,31 +130,65 @@ class Books:
 
     def ended_claim(self, key: str) -> Claim | None:
         """Return a claim that has ended, None if the key was never used."""
-        return self._ledger.claim(key)
+        return self._ended.get(key) or self._ledger.claim(key)
+
+    def may_have_lost(self, key: str, site: str) -> bool:
+        """Return whether the ledger, lost or rolled back, may lack this claim and its VM live all the same. Known once
+        a tick has seen the site's VMs: those without a claim have been taken in by then."""
+        return site in self.unseen and self._ledger.claim(key) is None
 
     def rested(self, now: datetime, quarantine: timedelta) -> list[Claim]:
         """Return claims that ended less than *quarantine* ago."""
         return self._ledger.ended_since(now - quarantine)
 
-    def nonce_of(self, key: str) -> str | None:
-        """Return the hash of the nonce that a claim's ticket is bound to."""
-        return self._ledger.nonce_of(key)
+    def spend_until(self, now: datetime, shares: Mapping[str, Shares]) -> dict[SpendKey, float]:
+        """Return what the VMs cost since the last booking, to be committed.
 
-    def spend_until(self, now: datetime) -> dict[tuple[str, str, str], float]:
-        """Return what the VMs cost since the last booking, by (day, pool, site), to be committed."""
-        hours = max(0.0, (now - self._booked_at).total_seconds() / 3600)
-        spend: dict[tuple[str, str, str], float] = {}
+        :param shares: who pays for each claim; what is not in there is charged to no account.
+        """
+        spend: dict[SpendKey, float] = {}
+        whole = self._spend.hours(self._booked_at, now)
         for claim in self._claims.values():
-            if claim.instance_id and claim.offer.price_per_hour:
-                key = (_day(now), claim.pool, claim.offer.site)
-                spend[key] = spend.get(key, 0.0) + claim.offer.price_per_hour * hours
+            price = claim.offer.price_per_hour
+            if not claim.instance_id or not price:
+                continue
+            for begin, length in self._pieces(claim, whole, now):
+                for account, share in shares.get(claim.key, _NOBODY).items():
+                    key = (begin, claim.pool, claim.offer.site, account)
+                    spend[key] = spend.get(key, 0.0) + price * length * share
         return spend
 
-    def booked(self, spend: Mapping[tuple[str, str, str], float], now: datetime) -> None:
+    def booked(self, spend: Mapping[SpendKey, float], now: datetime) -> None:
         """Note that *spend* is on the disk."""
-        same_day = _day(now) == _day(self._booked_at)
-        self._spent = (self._spent if same_day else 0.0) + sum(spend.values())
+        self._spend.add(spend, now)
         self._booked_at = now
+        self._counted = {key for key, one in self._claims.items() if one.instance_id and _began(one, now)}
+
+    def _pieces(self, claim: Claim, whole: list[tuple[datetime, float]], now: datetime) -> list[tuple[datetime, float]]:
+        """Return the hours that are charged for a claim; *whole* are those since the last booking."""
+        if not in_steps(claim.offer):
+            # nothing may have been booked for long, as nothing cost anything
+            return self._spend.hours(claim.created_at, now) if claim.created_at > self._booked_at else whole
+        since = self._booked_at
+        if claim.key not in self._counted and claim.launched_at is not None:
+            since = claim.launched_at
+        return charged_pieces(claim, since, self._spend.hours(since, now))
+
+
+def _began(claim: Claim, now: datetime) -> bool:
+    return claim.launched_at is None or claim.launched_at < now
+
+
+#: Nobody's job runs there.
+_NOBODY: Shares = {"": 1.0}
+
+
+def _nothing() -> None:
+    """Nobody is to be told."""
+
+
+def _ignore(_before: Claim | None, _after: Claim) -> None:
+    """Nobody counts."""
 
 
 def _not_in_the_future(claim: Claim, now: datetime) -> Claim:
@@ -125,5 +202,17 @@ def _not_in_the_future(claim: Claim, now: datetime) -> Claim:
     return replace(claim, **late) if late else claim
 
 
-def _day(at: datetime) -> str:
-    return f"{at:%Y-%m-%d}"
+def _remembered(memory: Memory, now: datetime) -> Memory:
+    """Return *memory* with nothing learnt later than *now*, for the same reason: what rests does so for no longer than
+    it was to rest."""
+    breakers = {
+        key: replace(
+            one,
+            since=min(one.since, now),
+            until=min(one.until, now + (one.until - one.since)),
+            failed_at=one.failed_at and min(one.failed_at, now),
+        )
+        for key, one in memory.breakers.items()
+    }
+    misread = {key: replace(one, since=min(one.since, now)) for key, one in memory.misread.items()}
+    return replace(memory, breakers=breakers, misread=misread)

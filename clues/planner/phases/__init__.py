@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from clues.model import Claim, ClaimState
+from clues.model import Claim, ClaimState, Kind
+from clues.planner.phases import route
 from clues.planner.phases.boot import step_booting, step_launching, step_planned
 from clues.planner.phases.join import step_joining
 from clues.planner.phases.serve import step_draining, step_ready
@@ -29,8 +30,20 @@ STEPS: Mapping[ClaimState, Step] = {
     ClaimState.STOPPING: step_stopping,
 }
 
+ROUTER_STEPS: Mapping[ClaimState, Step] = {
+    ClaimState.PLANNED: route.step_planned,
+    ClaimState.LAUNCHING: step_launching,
+    ClaimState.BOOTING: route.step_booting,
+    ClaimState.JOINING: route.step_joining,
+    ClaimState.READY: route.step_ready,
+    ClaimState.DRAINING: route.step_draining,
+    ClaimState.FAILED: step_failed,
+    ClaimState.STOPPING: step_stopping,
+}
+
 
 def advance(claim: Claim, view: View) -> Claim:
     """Return *claim* after at most one move, for each claim and tick."""
-    step = STEPS.get(claim.state)
+    steps = ROUTER_STEPS if claim.kind is Kind.ROUTER else STEPS
+    step = steps.get(claim.state)
     return claim if step is None else step(claim, view)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clues.model import Claim, ClaimState, Node
+from clues.planner.eager import done_with, is_eager
 from clues.planner.moves import fail, move
-from clues.planner.phases.common import ending_wish, held, unwanted
+from clues.planner.phases.common import ending_wish, held, reclaimed, unwanted
 from clues.planner.view import View
 
 
@@ -23,12 +24,19 @@ def step_ready(claim: Claim, view: View) -> Claim:
         return claim
     if ending_wish(claim, view):
         return unwanted(claim, view)
+    if claim.reclaimed_at is not None:
+        return reclaimed(claim, view)
     if node.kept_by_admin:
         return held(claim, node, view)
+    if not view.reachable(claim):
+        return claim  # what Slurm says of it now it says of the way to it
     if node.drained_by_slurm:
         return move(claim, ClaimState.DRAINING, f"Slurm took it out: {node.reason}", view.now)
-    if claim.opened_at is not None and (node.off or node.turning_off):
+    eager = is_eager(view, claim.node)
+    if (claim.opened_at is not None or eager) and (node.off or node.turning_off):
         return move(claim, ClaimState.DRAINING, "Slurm has powered it down", view.now)
+    if eager and node.powering_up:
+        return move(claim, ClaimState.DRAINING, "Slurm has powered it down, and up again", view.now)
     return _watch_use(claim, node, view)
 
 
@@ -43,7 +51,11 @@ def step_draining(claim: Claim, view: View) -> Claim:
         if claim.node in view.pool_by_node:
             return claim  # Slurm does not show it now; what cannot be seen is not stopped
         return move(claim, ClaimState.STOPPING, "its node is no longer in Slurm", view.now)
-    if not node.understood or node.busy or not (node.closed or node.off):
+    if node.understood and is_eager(view, claim.node) and done_with(node):
+        return move(claim, ClaimState.STOPPING, claim.reason, view.now)
+    # out of reach: its jobs, which Slurm may have written off, may still run there
+    cut_off = not (view.reachable(claim) or node.registered or node.off or claim.by_operator)
+    if not node.understood or node.busy or not (node.closed or node.off) or cut_off:
         if claim.held_by and not node.closed:
             claim = replace(claim, held_by="")  # the admin has released it: nothing of theirs is left to put back
         return _watch_use(claim, node, view)
@@ -52,9 +64,14 @@ def step_draining(claim: Claim, view: View) -> Claim:
 
 def _watch_use(claim: Claim, node: Node, view: View) -> Claim:
     opened_at = claim.opened_at or (view.now if node.usable else None)
+    used_at, idle_since = claim.used_at, None
     if node.busy:
-        return replace(claim, opened_at=opened_at, used_at=claim.used_at or view.now, idle_since=None)
-    idle_since = claim.idle_since or view.now
-    if node.last_busy is not None:  # jobs may come and go between two looks
-        idle_since = max(idle_since, min(node.last_busy, view.now))
-    return replace(claim, opened_at=opened_at, idle_since=idle_since)
+        used_at = used_at or view.now
+    else:
+        idle_since = claim.idle_since or view.now
+        # Jobs may come and go between two looks. A time yet to come was told by a clock that has been set back since.
+        if node.last_busy is not None and node.last_busy <= view.now:
+            idle_since = max(idle_since, node.last_busy)
+    if (opened_at, used_at, idle_since) == (claim.opened_at, claim.used_at, claim.idle_since):
+        return claim
+    return replace(claim, opened_at=opened_at, used_at=used_at, idle_since=idle_since)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clues.model import Claim, ClaimState, InstanceState
+from clues.model import Claim, ClaimState, InstanceState, Kind
+from clues.planner.eager import is_eager
 from clues.planner.moves import move
 from clues.planner.phases.common import missing_for_good
 from clues.planner.view import View
@@ -21,14 +22,23 @@ def step_failed(claim: Claim, view: View) -> Claim:
 
 def step_stopping(claim: Claim, view: View) -> Claim:
     """Close the claim when its VM is gone by the provider's word and Slurm knows the node to be off."""
-    if claim.key in view.world.in_flight or view.snapshot is None:
+    in_slurm = claim.kind is not Kind.ROUTER
+    if claim.key in view.world.in_flight or (in_slurm and view.snapshot is None):
         return claim
-    instance = view.instance(claim)
-    gone = instance.state is InstanceState.GONE if instance is not None else missing_for_good(claim, view)
-    if not gone:
+    if not _is_gone(claim, view):
         return claim
     node = view.node(claim.node)
     others = any(one.node == claim.node and one.key != claim.key for one in view.world.claims.values())
-    if node is None or others or node.off or node.turning_off:
+    waited_for = node is not None and node.powering_up and is_eager(view, claim.node)  # it gets its next VM
+    if not in_slurm or node is None or others or node.off or node.turning_off or waited_for:
         return move(claim, ClaimState.GONE, claim.reason, view.now)
     return claim
+
+
+def _is_gone(claim: Claim, view: View) -> bool:
+    """Whether the provider says that the claim's VM is gone. That it is not listed any more says so only together with
+    its answer to the termination: a VM that has lost its tags is not listed either."""
+    instance = view.instance(claim)
+    if instance is not None:
+        return instance.state is InstanceState.GONE
+    return missing_for_good(claim, view) and (not claim.instance_id or claim.confirmed_at is not None)

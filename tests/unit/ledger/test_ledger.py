@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,16 @@ def test_it_is_there_after_a_new_start(ledger: Ledger, tmp_path: Path) -> None:
         {"a/b": Breaker("a/b", "quota", "full", NOW, ahead(minutes=2), 3)}, {"7": Misread("7", "f", NOW, "n")}
     )
     operator = Operator(paused=True, wishes={"cpu-1": Wish.DISABLED})
-    ledger.commit(Commit(claims=(FULL,), memory=memory, operator=operator, spend={("2026-03-02", "cpu", "aws"): 1.5}))
+    ledger.commit(
+        Commit(
+            claims=(FULL,), memory=memory, operator=operator, spend={(NOW, "cpu", "aws", "physics"): 1.5}, booked_at=NOW
+        )
+    )
     ledger.close()
     again = open_ledger(tmp_path / "ledger.db")
     assert (again.live_claims(), again.memory(), again.operator()) == ({FULL.key: FULL}, memory, operator)
-    assert again.spent("2026-03-02") == 1.5
+    assert again.spent(NOW, ahead(hours=1)) == {("cpu", "aws", "physics"): 1.5}
+    assert again.booked_at() == NOW
 
 
 def test_ended_claims_are_kept_and_are_not_live(ledger: Ledger) -> None:
@@ -76,6 +82,16 @@ def test_ended_claims_are_kept_and_are_not_live(ledger: Ledger) -> None:
     assert ledger.claim(gone.key) == gone
     assert ledger.ended_since(ago(minutes=2)) == [gone]
     assert ledger.ended_since(ago(seconds=30)) == []
+
+
+def test_who_ended_lately_is_asked_for_without_reading_who_ever_was(ledger: Ledger) -> None:
+    gone = [make_claim(f"cpu-{n}", S.GONE, ended_at=ago(minutes=n)) for n in range(1, 50)]
+    ledger.commit(Commit(claims=tuple(gone)))
+    (plan,) = ledger._rows("EXPLAIN QUERY PLAN SELECT document FROM claims WHERE ended > ?", (1.0,))
+    assert "claims_by_end" in plan[3]
+    again = replace(gone[0], state=S.STOPPING, ended_at=None)  # its VM turned up late: nobody may think that it rests
+    ledger.commit(Commit(claims=(again,)))
+    assert [one.key for one in ledger.ended_since(ago(minutes=3, seconds=30))] == [gone[2].key, gone[1].key]
 
 
 @pytest.mark.parametrize(
@@ -120,17 +136,37 @@ def test_an_empty_commit_writes_nothing(ledger: Ledger) -> None:
     assert not Commit(memory=Memory()).empty
 
 
-def test_the_first_nonce_of_a_ticket_stays(ledger: Ledger) -> None:
-    assert ledger.nonce_of("k") is None
-    ledger.commit(Commit(enrolment=("k", "first", NOW)))
-    ledger.commit(Commit(enrolment=("k", "second", NOW)))
-    assert ledger.nonce_of("k") == "first"
+def test_spend_adds_up_by_hour_and_by_whose_it_is(ledger: Ledger) -> None:
+    hour, physics, nobody = timedelta(hours=1), ("cpu", "aws", "physics"), ("cpu", "aws", "")
+    for when, whose, amount in (
+        (NOW - hour, physics, 1.0),
+        (NOW, physics, 2.0),
+        (NOW, nobody, 4.0),
+        (NOW, physics, 0.5),
+    ):
+        ledger.commit(Commit(spend={(when, *whose): amount}))
+    assert ledger.spent(NOW, NOW + hour) == {physics: 2.5, nobody: 4.0}
+    assert ledger.spent(NOW - hour, NOW) == {physics: 1.0}
+    assert ledger.spent(NOW + hour, NOW + 2 * hour) == {}
+    assert [(row.hour, row.account, row.amount) for row in ledger.spending(NOW - hour, NOW)] == [
+        (NOW - hour, "physics", 1.0)
+    ]
 
 
-def test_spend_adds_up_by_day(ledger: Ledger) -> None:
-    for day, amount in (("2026-03-01", 1.0), ("2026-03-02", 2.0), ("2026-03-02", 0.5)):
-        ledger.commit(Commit(spend={(day, "cpu", "aws"): amount}))
-    assert (ledger.spent("2026-03-02"), ledger.spent("2026-03-03")) == (2.5, 0.0)
+def test_what_was_booked_by_the_day_is_carried_over(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as old:
+        for step in MIGRATIONS[:3]:
+            for statement in step:
+                old.execute(statement)
+        old.execute("PRAGMA user_version = 3")
+        old.execute("INSERT INTO spend VALUES ('2026-03-02', 'cpu', 'aws', 7.5)")
+        old.commit()
+    ledger = open_ledger(path)
+    day = datetime(2026, 3, 2, tzinfo=UTC)
+    assert ledger.spent(day, day + timedelta(days=1)) == {("cpu", "aws", ""): 7.5}
+    assert ledger.spent(day - timedelta(days=1), day) == {}
+    assert ledger.booked_at() is None
 
 
 # --- notes -----------------------------------------------------------------------------------------------------------
@@ -231,6 +267,30 @@ def test_a_migration_keeps_a_copy_and_the_rows(ledger: Ledger, tmp_path: Path, m
         assert raw.execute("PRAGMA user_version").fetchone() == (VERSION,)
         assert raw.execute("SELECT count(*) FROM claims").fetchone() == (1,)
     raw.close()
+
+
+def test_a_ledger_of_the_first_version_loses_its_nonces_and_keeps_its_claims(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        for statement in MIGRATIONS[0]:
+            raw.execute(statement)
+        raw.execute("PRAGMA user_version = 1")
+        raw.execute("INSERT INTO enrolments VALUES ('cpu-1-1', 'a hash', 'then')")
+        document = '{"key": "cpu-1-1", "kind": "worker", "node": "cpu-1", "pool": "cpu", "generation": 1, "offer": '
+        document += '{"site": "cesnet", "flavor": "small", "image": "here"}, "shape": {}, "state": "joining", '
+        document += f'"since": "{NOW.isoformat()}", "created_at": "{NOW.isoformat()}"}}'
+        raw.execute("INSERT INTO claims VALUES ('cpu-1-1', 'cpu-1', 1, 'joining', ?)", (document,))
+        ended = document.replace('"joining"', f'"gone", "ended_at": "{ago(minutes=1).isoformat()}"')
+        ended = ended.replace("cpu-1-1", "cpu-1-0")
+        raw.execute("INSERT INTO claims VALUES ('cpu-1-0', 'cpu-1', 0, 'gone', ?)", (ended,))
+    ledger = open_ledger(path)
+    (claim,) = ledger.live_claims().values()
+    assert (claim.node, claim.identity, claim.tunnel) == ("cpu-1", "", "")
+    assert [one.key for one in ledger.ended_since(ago(seconds=61))] == ["cpu-1-0"]
+    assert ledger.ended_since(ago(seconds=59)) == []
+    ledger.close()
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'enrolments'").fetchone() == (0,)
 
 
 def test_a_migration_that_fails_changes_nothing(

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from clues.model import Claim, ClaimState, Instance, InstanceState, Observed, World
+from clues.model import Attach, Claim, ClaimState, Instance, InstanceState, Observed, World
+from clues.planner import decide
 from tests.unit.builders import (
     BUSY,
     CLOSED,
     IDLE,
+    NOW,
     OFF,
     ago,
     make_claim,
@@ -22,6 +24,8 @@ from tests.unit.builders import (
     make_settings,
 )
 from tests.unit.planner.deciding import cluster, effects, job, listed, opened, plan, terminated
+from tests.unit.planner.routed import DOWN as TUNNEL_DOWN
+from tests.unit.planner.routed import NO_HUB, SETTINGS, SMALL, after, routed_settings, router, told, worker, world
 
 S = ClaimState
 
@@ -92,6 +96,7 @@ def test_a_second_vm_of_a_node_is_ended_and_the_first_is_not() -> None:
     decided = plan(world)
     assert [(claim.key, claim.state) for claim in decided.claims if claim.adopted] == [("cpu-1-2", S.STOPPING)]
     assert terminated(decided) == ["i-second"]
+    assert [note.subject for note in decided.notes if note.kind == "alarm"] == ["cpu-1"]  # it was a leak
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -186,3 +191,76 @@ def test_a_closed_vm_that_cannot_be_checked_is_let_go_at_the_next_look() -> None
     world = lost_ledger(CLOSED)
     world = replace(world, claims={claim.key: claim for claim in plan(world).claims})
     assert [claim.state for claim in plan(world).claims] == [S.DRAINING]
+
+
+# --- routers ---------------------------------------------------------------------------------------------------------
+
+
+def routers_found(*instances: Instance, known: tuple[Claim, ...] = (), **more: Any) -> list[tuple[str, ClaimState]]:
+    configured = more.pop("settings", SETTINGS)
+    seen = listed(world(*known, settings=configured, **more), *instances, site="upv")
+    return [(claim.node, claim.state) for claim in decide(seen, configured, NOW).claims if claim.adopted]
+
+
+def test_a_router_is_taken_in_as_such_serving_if_its_tunnel_is_up() -> None:
+    found_router = make_instance(router(), addresses=("10.77.1.9",), macs=("02:00:00:00:00:01",))
+    assert routers_found(found_router) == [("router-upv", S.READY)]
+    assert routers_found(found_router, overlay=TUNNEL_DOWN) == [("router-upv", S.BOOTING)]
+    (claim,) = decide(listed(world(), found_router, site="upv"), SETTINGS, NOW).claims
+    assert (claim.kind, claim.pool, claim.shape) == ("router", "", SMALL)
+    assert (claim.address, claim.tunnel, claim.mac) == ("10.77.1.9", "10.77.252.10", "02:00:00:00:00:01")
+
+
+def test_a_router_is_taken_in_while_slurm_cannot_be_read() -> None:
+    seen = replace(listed(world(), make_instance(router()), site="upv"), lrms=Observed(error="away"))
+    assert [claim.state for claim in decide(seen, SETTINGS, NOW).claims] == [S.READY]
+
+
+def test_of_two_routers_the_one_whose_tunnel_is_up_stays() -> None:
+    other = make_instance(router(generation=2), id="i-other")
+    assert sorted(routers_found(other, make_instance(router()))) == [
+        ("router-upv", S.READY),
+        ("router-upv", S.STOPPING),
+    ]
+    seen = listed(world(), other, make_instance(router()), site="upv")
+    stays = [claim.key for claim in decide(seen, SETTINGS, NOW).claims if claim.state is S.READY]
+    assert stays == ["router-upv-1"]
+
+
+def test_a_second_router_beside_one_that_is_known_is_ended() -> None:
+    second = make_instance(router(generation=2), id="i-other")
+    found_too = routers_found(make_instance(router()), second, known=(router(),))
+    assert found_too == [("router-upv", S.STOPPING)]
+
+
+def test_a_router_of_a_site_that_needs_none_is_taken_in_and_goes_by_the_rule_since_workers_may_run_behind_it() -> None:
+    local = routed_settings(attach=Attach.LOCAL, router=None)
+    assert routers_found(make_instance(router()), settings=local) == [("router-upv", S.READY)]
+
+
+def test_two_vms_with_one_launch_key_are_two_claims() -> None:
+    twins = [make_instance(router(), id="i-1"), make_instance(router(), id="i-2")]
+    claims = decide(listed(world(), *twins, site="upv"), SETTINGS, NOW).claims
+    assert sorted((one.instance_id, one.state) for one in claims) == [("i-1", S.READY), ("i-2", S.STOPPING)]
+
+
+def test_a_worker_whose_tag_says_router_is_a_worker() -> None:
+    instance = make_instance(worker(), kind="router")
+    seen = listed(world(flags={"cpu-1": BUSY}), instance, site="upv")
+    taken_in = [one for one in decide(seen, SETTINGS, NOW).claims if one.adopted]
+    assert [(one.kind, one.state) for one in taken_in] == [("worker", S.READY)]
+
+
+def test_an_adopted_router_comes_to_serve_without_another_enrolment_and_is_given_its_time() -> None:
+    taken_in = router(S.BOOTING, adopted=True, launched_at=ago(hours=1))
+    assert after(world(taken_in)).state is S.JOINING
+    assert after(world(taken_in, overlay=NO_HUB)).state is S.BOOTING
+    assert after(world(taken_in, overlay=TUNNEL_DOWN)).state is S.FAILED
+
+
+def test_a_worker_with_a_tunnel_is_taken_in_with_its_address() -> None:
+    direct = routed_settings(attach=Attach.DIRECT, router=None)
+    instance = make_instance(worker(), addresses=("198.51.100.7",))
+    seen = listed(world(flags={"cpu-1": BUSY}, overlay=told("cpu-1-1"), settings=direct), instance, site="upv")
+    (claim,) = decide(seen, direct, NOW).claims
+    assert (claim.address, claim.tunnel, claim.listed_addresses) == ("10.77.252.10", "10.77.252.10", ("198.51.100.7",))

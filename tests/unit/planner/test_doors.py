@@ -219,7 +219,9 @@ def test_a_vm_that_was_told_to_end_is_told_again_only_when_a_later_listing_shows
     assert terminated(plan(cluster((), [told], nodes=[node(OFF_CLOSED)]))) == []
     long_ago = make_claim(state=S.STOPPING, terminated_at=ago(seconds=30))
     assert terminated(plan(cluster((), [long_ago], nodes=[node(OFF_CLOSED)]))) == ["i-cpu-1"]
-    unlisted = listed(cluster((), [long_ago], nodes=[node(OFF_CLOSED)]))
+    confirmed = replace(long_ago, confirmed_at=ago(seconds=29))
+    assert terminated(plan(cluster((), [confirmed], nodes=[node(OFF_CLOSED)]))) == ["i-cpu-1"]
+    unlisted = listed(cluster((), [confirmed], nodes=[node(OFF_CLOSED)]))
     assert terminated(plan(unlisted)) == []
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from clues.model import (
     Claim,
     ClaimState,
+    Job,
+    Limits,
+    Settings,
     World,
 )
 from tests.unit.builders import (
     BUSY,
     CLOSED,
     IDLE,
+    NOW,
     ago,
     make_claim,
     make_node,
+    make_offer,
+    make_pool,
+    make_settings,
+    make_site,
 )
 from tests.unit.planner.claims import (
     GOOD,
@@ -117,3 +126,34 @@ def test_mates_that_served_before_and_stand_idle_are_there() -> None:
     flags = {"cpu-1": IDLE, "cpu-2": IDLE, "cpu-3": CLOSED}
     world = gang(*old, mate(3, gang_size=3), flags=flags, jobs=[job(cpus=8, nodes=3)])
     assert opened(plan(world)) == ["cpu-3"]
+
+
+# --- a gang over several sites ---------------------------------------------------------------------------------------
+
+
+def spanning(cesnet: int, aws: int, *, span: bool = True) -> Settings:
+    offers = [make_offer("cesnet"), make_offer("aws", "c7i", price_per_hour=0.5)]
+    sites = [make_site("cesnet", limits=Limits(vms=cesnet)), make_site("aws", limits=Limits(vms=aws))]
+    return make_settings([make_pool(count=6, offers=offers, span=span)], sites)
+
+
+def spread(settings: Settings, *jobs: Job, claims: Iterable[Claim] = ()) -> list[tuple[str, int]]:
+    """Return where the nodes were bought, and the size of the gang that each belongs to."""
+    decided = plan(cluster(jobs, claims, settings=settings), settings)
+    return [(one.offer.site, one.gang_size) for one in decided.claims if one.created_at == NOW]
+
+
+def test_a_gang_that_may_span_is_bought_over_several_sites_when_none_can_take_it_whole() -> None:
+    assert spread(spanning(1, 1), job(cpus=8, nodes=2)) == [("cesnet", 2), ("aws", 2)]
+    assert spread(spanning(1, 4), job(cpus=8, nodes=4)) == [("aws", 4)] * 4  # one site is better than two
+    assert spread(spanning(2, 2), job(cpus=8, nodes=3)) == [("cesnet", 3), ("cesnet", 3), ("aws", 3)]
+
+
+def test_it_is_bought_whole_or_not_at_all_and_only_where_it_may_span() -> None:
+    assert spread(spanning(1, 1), job(cpus=8, nodes=3)) == []
+    assert spread(spanning(1, 1, span=False), job(cpus=8, nodes=2)) == []
+
+
+def test_what_is_left_of_it_is_bought_beside_what_comes_already() -> None:
+    coming = make_claim("cpu-1", ClaimState.BOOTING, gang="101", gang_size=3, launched_at=NOW)
+    assert spread(spanning(2, 1), job(cpus=8, nodes=3), claims=[coming]) == [("cesnet", 3), ("aws", 3)]

@@ -310,7 +310,10 @@ def test_a_node_that_slurm_does_not_show_is_not_stopped() -> None:
 def test_a_claim_ends_only_by_the_providers_word() -> None:
     assert after(one(STOPPING, OFF)) is S.STOPPING
     assert after(listed(one(STOPPING, OFF))) is S.STOPPING
-    assert after(listed(one(replace(STOPPING, **LONG_MISSING), OFF))) is S.GONE
+    missing_too = replace(STOPPING, **LONG_MISSING)
+    assert after(listed(one(missing_too, OFF))) is S.STOPPING  # what is not listed may have lost its tags
+    assert after(listed(one(replace(missing_too, confirmed_at=ago(seconds=4)), OFF))) is S.GONE
+    assert after(listed(one(replace(missing_too, instance_id=""), OFF))) is S.GONE
 
 
 def test_a_claim_does_not_end_while_slurm_still_takes_its_node_for_on() -> None:
@@ -333,3 +336,12 @@ def test_a_launch_is_not_repeated_while_the_site_wants_to_be_left_alone() -> Non
     waiting = Memory({"cesnet": Breaker("cesnet", "throttled", "slower", NOW, ahead(seconds=60))})
     assert launched(plan(replace(listed(one(LAUNCHING, OFF)), memory=waiting))) == []
     assert launched(plan(listed(one(LAUNCHING, OFF)))) == [LAUNCHING.key]
+
+
+def test_a_listing_of_an_earlier_run_is_not_counted_apart_from_one_of_this() -> None:
+    """The wall clock may have been set while no daemon ran: an hour by it can be a second."""
+    claim = replace(READY, **LONG_MISSING)
+    before = replace(missing(claim), started_at=ago(seconds=30))
+    assert after(before) is S.READY
+    assert plan(before).claims[0].missing_since == NOW
+    assert after(missing(claim)) is S.FAILED

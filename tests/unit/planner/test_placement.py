@@ -8,9 +8,23 @@ from typing import Any
 
 import pytest
 
-from clues.model import Breaker, Claim, ClaimState, Job, Limits, Memory, Observed, Offer, Pace, Settings
+from clues.model import (
+    Breaker,
+    Budget,
+    Budgets,
+    Claim,
+    ClaimState,
+    Job,
+    Limits,
+    Memory,
+    Observed,
+    Offer,
+    Pace,
+    Settings,
+)
 from clues.planner import decide
-from tests.unit.builders import NOW, ago, ahead, make_claim, make_offer, make_pool, make_settings, make_site
+from clues.planner.placement import launch_key
+from tests.unit.builders import NOW, ago, ahead, make_claim, make_offer, make_pool, make_settings, make_site, spent
 from tests.unit.planner.deciding import bought, bought_at, cluster, job, plan
 
 CHEAP, DEAR = make_offer("cesnet", price_per_hour=0.1), make_offer("aws", "c7i", price_per_hour=0.5)
@@ -86,10 +100,12 @@ def test_every_claim_that_may_have_a_vm_counts(state: ClaimState) -> None:
 
 def test_a_spent_budget_buys_only_what_costs_nothing() -> None:
     free = make_offer("upv", "medium", price_per_hour=0.0)
-    configured = make_settings([make_pool(offers=[CHEAP, free])], budget_per_day=10.0)
-    world = cluster([job()], settings=configured, spent_today=10.0)
+    configured = make_settings([make_pool(offers=[CHEAP, free])], budgets=Budgets(Budget(per_day=10.0)))
+    world = cluster([job()], settings=configured, spent=spent(10.0))
     assert bought_at(plan(world, configured)) == ["upv"]
-    assert bought_at(plan(cluster([job(constraint="cesnet")], settings=configured, spent_today=10.0), configured)) == []
+    assert (
+        bought_at(plan(cluster([job(constraint="cesnet")], settings=configured, spent=spent(10.0)), configured)) == []
+    )
 
 
 def test_no_more_launches_a_tick_than_the_brake_allows() -> None:
@@ -141,3 +157,13 @@ def test_an_offer_without_a_price_is_taken_for_free() -> None:
     unknown: Offer = make_offer("upv", "medium", price_per_hour=None)
     configured = make_settings([make_pool(offers=[CHEAP, unknown])])
     assert decided_for(1, configured) == ["upv"]
+
+
+@pytest.mark.parametrize("node", ["cpu-1", "n" * 35, "n" * 36, "n" * 63])
+def test_a_launch_key_fits_into_a_certificate(node: str) -> None:
+    assert len(launch_key("0b5c4f0e-0000-4000-8000-000000000001", node, 10**10 - 1, NOW)) <= 64
+
+
+def test_long_names_that_begin_alike_have_launch_keys_of_their_own() -> None:
+    keys = {launch_key("0b5c4f0e-0000", "n" * 60 + end, 1, NOW) for end in "ab"}
+    assert len(keys) == 2

@@ -10,22 +10,22 @@ from clues.planner.reasons import Need, need_of
 from tests.unit.builders import NOW, make_job, make_node, make_settings, make_world
 
 NODES = """None Priority Resources ReqNodeNotAvail NodeDown"""
-WAITS = """Prolog Dependency BeginTime Licenses Reservation FrontEndDown SchedDefer SystemFailure Cleaning
-JobArrayTaskLimit BurstBufferResources BurstBufferStageIn BurstBufferOperation FedJobLock ReservationDeleted"""
+WAITS = """Prolog Dependency BeginTime Licenses Reservation FrontEndDown SchedDefer SystemFailure Cleaning MpiPortsBusy
+JobArrayTaskLimit BurstBufferResources BurstBufferStageIn BurstBufferOperation FedJobLock ReservationDeleted
+AssociationJobLimit QOSJobLimit QOSGrpCpuLimit QOSGrpCPUMinutesLimit QOSGrpCPURunMinutesLimit QOSGrpJobsLimit
+QOSGrpMemLimit QOSGrpNodeLimit QOSGrpSubmitJobsLimit QOSGrpWallLimit QOSMaxCpuPerUserLimit QOSMaxJobsPerUserLimit
+QOSMaxNodePerUserLimit QOSMaxSubmitJobPerUserLimit AssocGrpCpuLimit AssocGrpCPUMinutesLimit AssocGrpCPURunMinutesLimit
+AssocGrpJobsLimit AssocGrpMemLimit AssocGrpNodeLimit AssocGrpSubmitJobsLimit AssocGrpWallLimit AssocMaxJobsLimit
+AssocMaxSubmitJobLimit AssocGrpGRES QOSGrpGRES QOSMaxGRESPerUser QOSGrpLicense MaxBBPerAccount MaxCpuPerAccount
+MaxGRESPerAccount MaxNodePerAccount MaxMemoryPerAccount MaxJobsPerAccount AssocGrpBilling QOSGrpBilling
+MaxBillingPerAccount MaxPoweredUpNodes"""
 NEVER = """PartitionNodeLimit PartitionTimeLimit PartitionDown PartitionInactive PartitionConfig JobHeldAdmin
-JobHeldUser AssociationJobLimit AssociationResourceLimit AssociationTimeLimit BadConstraints JobLaunchFailure
-NonZeroExitCode TimeLimit InactiveLimit InvalidAccount InvalidQOS QOSUsageThreshold QOSJobLimit QOSResourceLimit
-QOSTimeLimit QOSNotAllowed AccountNotAllowed DependencyNeverSatisfied QOSGrpCpuLimit QOSGrpCPUMinutesLimit
-QOSGrpCPURunMinutesLimit QOSGrpJobsLimit QOSGrpMemLimit QOSGrpNodeLimit QOSGrpSubmitJobsLimit
-QOSGrpWallLimit QOSMaxCpuPerJobLimit QOSMaxCpuMinutesPerJobLimit
-QOSMaxNodePerJobLimit QOSMaxWallDurationPerJobLimit QOSMaxCpuPerUserLimit
-QOSMaxJobsPerUserLimit QOSMaxNodePerUserLimit QOSMaxSubmitJobPerUserLimit QOSMinCpuNotSatisfied AssocGrpCpuLimit
-AssocGrpCPUMinutesLimit AssocGrpCPURunMinutesLimit AssocGrpJobsLimit AssocGrpMemLimit AssocGrpNodeLimit
-AssocGrpSubmitJobsLimit AssocGrpWallLimit AssocMaxJobsLimit AssocMaxCpuPerJobLimit AssocMaxCpuMinutesPerJobLimit
-AssocMaxNodePerJobLimit AssocMaxWallDurationPerJobLimit AssocMaxSubmitJobLimit JobHoldMaxRequeue AssocGrpGRES
-AssocMaxGRESPerJob QOSGrpGRES QOSMaxGRESPerUser QOSMinGRES QOSGrpLicense DeadLine MaxBBPerAccount MaxCpuPerAccount
-MaxGRESPerAccount MaxNodePerAccount MaxMemoryPerAccount MaxJobsPerAccount MaxMemPerLimit AccountingPolicy OutOfMemory
-AssocGrpBilling QOSGrpBilling QOSMinBilling MaxBillingPerAccount"""
+JobHeldUser AssociationResourceLimit AssociationTimeLimit BadConstraints JobLaunchFailure NonZeroExitCode TimeLimit
+InactiveLimit InvalidAccount InvalidQOS QOSUsageThreshold QOSResourceLimit QOSTimeLimit QOSNotAllowed AccountNotAllowed
+DependencyNeverSatisfied QOSMaxCpuPerJobLimit QOSMaxCpuMinutesPerJobLimit QOSMaxNodePerJobLimit QOSMaxMemoryPerNode
+QOSMaxWallDurationPerJobLimit QOSMinCpuNotSatisfied AssocMaxCpuPerJobLimit AssocMaxCpuMinutesPerJobLimit
+AssocMaxNodePerJobLimit AssocMaxWallDurationPerJobLimit JobHoldMaxRequeue AssocMaxGRESPerJob QOSMinGRES DeadLine
+MaxMemPerLimit AccountingPolicy OutOfMemory QOSMinBilling"""
 UNKNOWN = "PowerNotAvail PowerReserved RaisedSignal SomethingOfNextYear"
 
 TABLE = [
@@ -58,7 +58,10 @@ def test_reasons_with_more_words_are_read_by_the_first(reason: str) -> None:
     [
         ("JobHeldUser", Verdict.NEVER),
         ("Dependency", Verdict.WAITS),
-        ("AssocGrpCpuLimit", Verdict.NEVER),
+        ("AssocGrpCpuLimit", Verdict.WAITS),
+        ("AssocMaxCpuPerJobLimit", Verdict.NEVER),
+        ("launch failed requeued held", Verdict.NEVER),
+        ("job requeued in held state", Verdict.NEVER),
         ("SomethingOfNextYear", Verdict.UNKNOWN),
         ("BeginTime", Verdict.WAITS),
     ],

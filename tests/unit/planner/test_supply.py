@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from clues.model import Claim, ClaimState, Operator, Pace, Settings, Wish
+from clues.model import Boots, Claim, ClaimState, Memory, Operator, Pace, Settings, Warm, Window, Wish
 from clues.planner.room import find_room
 from clues.planner.supply import let_go
 from clues.planner.view import make_view
@@ -83,22 +84,22 @@ def test_but_not_for_ever() -> None:
 
 
 def test_as_many_are_kept_warm_as_the_pool_wants() -> None:
-    settings = make_settings([make_pool(keep_warm=2)])
+    settings = make_settings([make_pool(keep_warm=(Warm(2),))])
     assert len(leaving([idle_claim(f"cpu-{n}") for n in range(1, 5)], settings)) == 2
 
 
 def test_missing_warm_nodes_are_bought() -> None:
-    settings = make_settings([make_pool(keep_warm=2)])
+    settings = make_settings([make_pool(keep_warm=(Warm(2),))])
     assert len(bought(plan(cluster((), [idle_claim()], settings, {"cpu-1": IDLE}), settings))) == 1
 
 
 def test_a_busy_node_is_not_warm() -> None:
-    settings = make_settings([make_pool(keep_warm=1)])
+    settings = make_settings([make_pool(keep_warm=(Warm(1),))])
     assert bought(plan(cluster((), [make_claim()], settings, {"cpu-1": BUSY}), settings)) == ["cpu-2"]
 
 
 def test_a_node_that_is_down_is_not_kept_warm() -> None:
-    settings = make_settings([make_pool(keep_warm=1)])
+    settings = make_settings([make_pool(keep_warm=(Warm(1),))])
     dead = make_node("cpu-1", {"DOWN", "CLOUD", "NOT_RESPONDING"}, reason="Not responding")
     world = cluster((), [idle_claim(minutes=30)], settings, nodes=[dead])
     assert state_of(plan(world, settings), world) is DRAINING
@@ -199,6 +200,13 @@ def test_short_jobs_that_no_look_saw_are_use_too() -> None:
     assert state_of(plan(world), world) is READY
 
 
+def test_a_last_use_that_is_yet_to_come_says_nothing() -> None:
+    """The clock was set back since: else the node would count as used, and be paid for, until it has caught up."""
+    seen = make_node("cpu-1", IDLE, last_busy=ago(minutes=-60))
+    world = cluster((), [idle_claim(minutes=11)], nodes=[seen])
+    assert state_of(plan(world), world) is DRAINING
+
+
 def test_the_idle_time_is_the_pools_own() -> None:
     short = replace(make_pool(), idle=timedelta(minutes=2))
     assert leaving([idle_claim(minutes=3)], make_settings([short])) == ["cpu-1"]
@@ -221,8 +229,37 @@ def test_neither_the_room_nor_the_recall_knows_what_never_passed_its_checks() ->
     world = cluster([job()], [unchecked], flags={"cpu-1": CLOSED})
     view = make_view(world, make_settings(), NOW)
     assert list(find_room(view, world.claims, {})) == []
-    assert let_go(view, world.claims, {"cpu-1"}) == {}
+    assert let_go(view, world.claims, {"cpu-1"}).changed == {}
     checked = cluster([job()], [draining()], flags={"cpu-1": CLOSED})
     seen = make_view(checked, make_settings(), NOW)
     assert len(list(find_room(seen, checked.claims, {}))) == 1
-    assert [claim.state for claim in let_go(seen, checked.claims, {"cpu-1"}).values()] == [READY]
+    assert [claim.state for claim in let_go(seen, checked.claims, {"cpu-1"}).changed.values()] == [READY]
+
+
+def warm_from(hour: int, minute: int, nodes: int = 1) -> Settings:
+    """NOW is a Monday, 14:00 UTC."""
+    window = Window(frozenset({0}), hour * 60 + minute, 23 * 60, ZoneInfo("UTC"))
+    return make_settings([make_pool(keep_warm=(Warm(nodes, (window,)),))])
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "count"), [(13, 0, 1), (14, 4, 1), (14, 20, 0)], ids=["open", "opens soon", "opens later"]
+)
+def test_warm_nodes_are_there_when_their_window_opens(hour: int, minute: int, count: int) -> None:
+    settings = warm_from(hour, minute)
+    memory = Memory(boots={"cesnet/hpc.8core/on-demand": Boots((240.0,) * 20)})
+    world = cluster((), (), settings, memory=memory)
+    assert len(bought(plan(world, settings))) == count
+
+
+def test_warm_nodes_are_let_go_when_their_window_has_closed() -> None:
+    closed = make_settings([make_pool(keep_warm=(Warm(1, (Window(frozenset({0}), 0, 14 * 60, ZoneInfo("UTC")),)),))])
+    assert leaving([idle_claim()], closed) == ["cpu-1"]
+    assert leaving([idle_claim()], warm_from(13, 0)) == []
+
+
+def test_the_largest_number_of_the_windows_that_hold_is_kept() -> None:
+    open_now = Window(frozenset({0}), 8 * 60, 18 * 60, ZoneInfo("UTC"))
+    later = Window(frozenset({1}), 8 * 60, 18 * 60, ZoneInfo("UTC"))
+    settings = make_settings([make_pool(keep_warm=(Warm(1), Warm(2, (open_now,)), Warm(4, (later,))))])
+    assert len(leaving([idle_claim(f"cpu-{n}") for n in range(1, 5)], settings)) == 2

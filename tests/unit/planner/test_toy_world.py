@@ -12,10 +12,13 @@ from tests.unit.planner.toy import World
 #: name of the demon's mood, its options, the seeds that are played
 MOODS = {
     "kind": ({"faults": False}, range(12)),
-    "wild": ({}, range(100, 160)),
-    "forgetful Slurm": ({"empty_state": True}, range(200, 250)),
-    "lost ledger": ({"lose_ledger": True}, range(300, 350)),
-    "all at once": ({"lose_ledger": True, "empty_state": True}, range(400, 440)),
+    "wild": ({}, range(100, 150)),
+    "forgetful Slurm": ({"empty_state": True}, range(200, 240)),
+    "lost ledger": ({"lose_ledger": True}, range(300, 340)),
+    "all at once": ({"lose_ledger": True, "empty_state": True}, range(400, 430)),
+    "kind, behind a router": ({"private": True, "faults": False}, range(500, 508)),
+    "behind a router": ({"private": True}, range(520, 560)),
+    "lost ledger, behind a router": ({"private": True, "lose_ledger": True}, range(600, 620)),
 }
 
 
@@ -38,11 +41,12 @@ def test_the_kind_world_runs_every_job() -> None:
 
 def test_the_wild_world_is_wild() -> None:
     """Were the demon asleep, the other tests would prove nothing."""
-    worlds = [World(seed) for seed in range(100, 110)]
+    worlds = [World(seed) for seed in range(100, 113)]
     for world in worlds:
         world.run()
     vms = [vm for world in worlds for cloud in world.clouds.values() for vm in cloud.vms.values()]
     assert sum(world.kills for world in worlds) > 20
     assert {"good", "never-boots", "wrong-facts", "slow", "vanishes"} <= {vm.fate for vm in vms}
     assert sum(cloud.failures for world in worlds for cloud in world.clouds.values()) > 50
+    assert sum(len(world.watch.seen) for world in worlds) > 10
     assert sum(job.state == "DONE" for world in worlds for job in world.slurm.jobs.values()) > 30

@@ -18,6 +18,7 @@ from clues.planner import after_last_word, after_launch
 from tests.unit.builders import (
     IDLE,
     NOW,
+    ago,
     make_instance,
 )
 from tests.unit.planner.claims import (
@@ -27,9 +28,10 @@ from tests.unit.planner.claims import (
     LAUNCHING,
     READY,
     S,
+    after,
     one,
 )
-from tests.unit.planner.deciding import drained, plan
+from tests.unit.planner.deciding import drained, listed, plan
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,14 @@ def test_what_a_refused_launch_makes_of_a_claim(error: Any, state: ClaimState) -
 
 def test_an_answer_without_anything_fails_the_claim() -> None:
     assert after_launch(LAUNCHING, LaunchOutcome(LAUNCHING.key), NOW).state is S.FAILED
+
+
+def test_a_vm_is_not_missed_in_listings_from_before_it_was_made() -> None:
+    # the call waited for minutes at a slow site, whose listings rightly did not show the VM meanwhile
+    waited = replace(LAUNCHING, launched_at=ago(minutes=9), missing_since=ago(minutes=8))
+    made = after_launch(waited, LaunchOutcome(waited.key, make_instance(waited, id="i-9")), NOW)
+    assert (made.state, made.instance_id) == (S.BOOTING, "i-9")
+    assert after(listed(one(made)), made.node) is S.BOOTING
 
 
 @pytest.mark.parametrize("state", [S.FAILED, S.STOPPING, S.JOINING])

@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 from clues.clock import SteadyClock
 from clues.errors import AuthFailed, LedgerError, Transient
-from clues.model import Claim, Facts, Resources, Wish
+from clues.ledger import Commit
+from clues.model import Claim, ClaimState, Facts, Kind, Resources, Wish
 from clues.reconciler import Books, Counter, Observer, Reconciler
 from tests.unit.builders import CPU_SHAPE
 from tests.unit.planner.toy_cloud import ToyCloud, ToyVM
@@ -22,28 +23,39 @@ from tests.unit.planner.toy_daemon import (
     CLUSTER,
     Killed,
     ShakyExecutor,
-    ToyOverlay,
     ToyTime,
     ToyWorkers,
     make_ledger,
     request_for,
 )
+from tests.unit.planner.toy_pins import PinWatch
 from tests.unit.planner.toy_settings import LIMITS, TURN, toy_settings
 from tests.unit.planner.toy_slurm import ToyJob, ToySlurm
+from tests.unit.planner.toy_tunnels import ToyTunnels
 
 
 class World:
     """Everything together. ``World(seed).run()`` plays a whole day of it and returns what was broken."""
 
-    def __init__(self, seed: int, *, faults: bool = True, lose_ledger: bool = False, empty_state: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        faults: bool = True,
+        lose_ledger: bool = False,
+        empty_state: bool = False,
+        private: bool = False,
+    ) -> None:
+        """:param private: the site aws lies behind a router."""
         self.seed, self.chance, self.faults = seed, random.Random(seed), faults
         self.lose_ledger, self.empty_state = lose_ledger, empty_state
         self.kill_rate, self.disk_full = 0.01, False
         self.time = ToyTime()
-        self.settings = toy_settings()
+        self.settings = toy_settings(private=private)
+        self.overlay = ToyTunnels(self, "aws" if private else "")
         self.slurm = ToySlurm(self.settings.pools.values(), self.time.now, self.chance)
         self.slurm.add_static("head-1", "cpu", Resources(2, 4096))
-        self.slurm.alive, self.slurm.sound = self._is_alive, self._is_sound
+        self.slurm.alive, self.slurm.sound, self.slurm.answers = self._is_alive, self._is_sound, self._answers
         self.clouds = {
             name: ToyCloud(name, CLUSTER, LIMITS[name], self.time.now, self.chance) for name in self.settings.sites
         }
@@ -54,6 +66,7 @@ class World:
         self.log: list[str] = []
         self.kills = 0
         self.doubles: Tally[str] = Tally()
+        self.watch = PinWatch()
         self.ledger = make_ledger(self)
         self.static = self.slurm.fingerprint_of_static()
         self.until_turn: dict[str, int] = {}
@@ -68,7 +81,7 @@ class World:
         self.workers = ToyWorkers(self.time, self.chance)
         self.books = Books(self.ledger, self.clock.now())
         self.observer = Observer(self.slurm, self.workers, self.clock, self.settings.pace)
-        self.reconciler = Reconciler(CLUSTER, self.settings, self.books, self.observer, ToyOverlay(), self.clock)
+        self.reconciler = Reconciler(CLUSTER, self.settings, self.books, self.observer, self.overlay, self.clock)
         executor = ShakyExecutor(self.workers, self.slurm, dict(self.clouds), request_for, self.reconciler)
         executor.demon = self
         self.reconciler.use(executor)
@@ -83,6 +96,8 @@ class World:
             self.ledger = make_ledger(self)
             for cloud in self.clouds.values():
                 cloud.forgotten = True
+            for job in self.slurm.jobs.values():
+                job.original = job.constraint  # that it is pinned is lost, too
         self.start()
 
     # --- time ---
@@ -97,6 +112,8 @@ class World:
                     self._demon()
             elif self.turn == turns + 1:
                 self._calm()
+            elif self.turn % 20 == 0:
+                self._admin_resumes("POWERED_DOWN")  # one that was on its way out then got its admin's reason back
             self._pass()
             if self.turn > turns and self._at_rest():
                 break
@@ -134,16 +151,29 @@ class World:
                     self._vm_boots(vm, now)
 
     def _vm_boots(self, vm: ToyVM, now: datetime) -> None:
-        if not vm.enrolled:
+        if vm.is_router:
+            self._router_boots(vm, now)
+        elif not self.overlay.leads_to(vm.site):
+            return  # neither the enrolment nor slurmctld can be reached from there
+        elif not vm.enrolled:
             bad = vm.fate == "wrong-facts"
             facts = Facts(CPU_SHAPE.cpus // (2 if bad else 1), CPU_SHAPE.memory_mib)
             try:
-                self.counter.redeem(vm.request.launch_key, f"nonce of {vm.id}", vm.address, facts)
+                self.counter.redeem(vm.request.launch_key, f"key of {vm.id}", "", vm.address, facts)
             except (AuthFailed, Transient):
                 return
             vm.enrolled, vm.slurmd_at = True, now + timedelta(seconds=6)
         elif not vm.registered and vm.slurmd_at is not None and now >= vm.slurmd_at:
             vm.registered = self.slurm.register(vm.request.node, vm.id)
+
+    def _router_boots(self, vm: ToyVM, now: datetime) -> None:
+        if vm.enrolled:
+            return
+        try:
+            self.counter.redeem(vm.request.launch_key, f"key of {vm.id}", "", "198.51.100.9", Facts(1, 1024))
+        except (AuthFailed, Transient):
+            return
+        vm.enrolled, vm.tunnel_at, vm.mute = True, now + timedelta(seconds=3), vm.fate == "wrong-facts"
 
     # --- the demon ---
 
@@ -161,7 +191,8 @@ class World:
         nodes, cpus = self.chance.choice([(1, 1), (1, 1), (1, 4), (1, 8), (2, 8), (2, 4), (3, 8)])
         site = self.chance.choice(["", "", "", "", "aws"]) if nodes == 1 else ""
         lasts = timedelta(seconds=self.chance.randint(5, 240))
-        job = ToyJob(number, "cpu", nodes, cpus, self.chance.randint(1, 50), lasts, site)
+        wanted = site or ("cpu" if nodes > 1 and int(number) % 2 else "")
+        job = ToyJob(number, "cpu", nodes, cpus, self.chance.randint(1, 50), lasts, wanted, wanted)
         self.slurm.jobs[number] = job
         self.say(f"job {number}: {nodes} x {cpus} {site}")
 
@@ -175,6 +206,10 @@ class World:
             cloud.listing_fails = self._lasts(f"{name} not listed")
             self._lasting(f"{name} full", 0.015, 30)
             cloud.full = self._lasts(f"{name} full")
+        for name in ("tunnel down", "hub down", "hub not read") if self.overlay.site else ():
+            self._lasting(name, 0.015, 15)
+        self.overlay.down = self._lasts("tunnel down")
+        self.overlay.hub_down, self.overlay.unread = self._lasts("hub down"), self._lasts("hub not read")
         self.slurm.half_way = self.slurm.half_way or self.strikes(0.02)
         for rate, deed in (
             (0.01, self._clock_jumps),
@@ -186,6 +221,7 @@ class World:
             (0.01 if self.empty_state else 0.0, self._slurm_forgets),
             (0.01, self._daemon_is_killed),
             (0.01, self._slurm_reconfigures),
+            *((0.02, deed) for deed in ((self._router_dies, self._router_is_wished_away) if self.overlay.site else ())),
         ):
             if self.strikes(rate):
                 deed()
@@ -211,11 +247,12 @@ class World:
         node.reason = "broken fan [root]"
         self.say(f"admin drains {node.name}")
 
-    def _admin_resumes(self) -> None:
+    def _admin_resumes(self, *having: str) -> None:
         for node in self.slurm.nodes.values():
-            if node.admins and not node.flags & {"POWERING_DOWN", "POWERING_UP"}:
+            if node.admins and node.flags.issuperset(having) and not node.flags & {"POWERING_DOWN", "POWERING_UP"}:
                 node.base, node.reason = "IDLE", ""
                 node.flags.discard("DRAIN")
+                node.resumed = node.vm
 
     def _operator_wishes(self) -> None:
         node = self.chance.choice(self.settings.pools["cpu"].nodes)
@@ -224,6 +261,32 @@ class World:
         self.say(f"operator: {node} {wish}")
         if self.strikes(0.2):
             self.counter_tries(lambda: self.counter.pause(self.chance.random() < 0.5, "admin"))
+
+    def _router_dies(self) -> None:
+        for vm in self.clouds[self.overlay.site].vms.values():
+            if vm.is_router and vm.alive and not vm.mute:
+                vm.mute = True
+                self.clouds[self.overlay.site].failures += 1
+                self.say(f"router {vm.id} falls silent")
+
+    def _router_is_wished_away(self) -> None:
+        wish = self.chance.choice([Wish.OFF, Wish.DISABLED, None])
+        self.counter_tries(lambda: self._wish_for_router(wish))
+        self.say(f"operator: router {wish}")
+
+    def _wish_for_router(self, wish: Wish | None) -> None:
+        name, operator = f"router-{self.overlay.site}", self.books.operator
+        wishes = {node: one for node, one in operator.wishes.items() if node != name}
+        wishes |= {} if wish is None else {name: wish}
+        self.books.commit(Commit(operator=replace(operator, wishes=wishes)))
+
+    def sees_launch(self, claim: Claim) -> None:
+        """No worker is launched where no router carries its network."""
+        if claim.kind is not Kind.WORKER or claim.offer.site != self.overlay.site or claim.launches > 1:
+            return
+        routers = [one.state for one in self.books.claims.values() if one.kind is Kind.ROUTER]
+        if not {ClaimState.READY, ClaimState.DRAINING} & set(routers):
+            self.broken.append(f"{claim.node} was launched without a ready router: {routers}")
 
     def counter_tries(self, call: Callable[[], None]) -> None:
         try:
@@ -257,6 +320,7 @@ class World:
     def _calm(self) -> None:
         """All faults end; what people have ordered is taken back, and what they hold is released."""
         self.faults = self.slurm.out = self.disk_full = self.slurm.half_way = False
+        self.overlay.down = self.overlay.hub_down = self.overlay.unread = False
         self.until_turn.clear()
         for cloud in self.clouds.values():
             cloud.faults = cloud.listing_fails = cloud.full = False
@@ -264,6 +328,7 @@ class World:
         for job in self.slurm.jobs.values():
             job.held = False
         self.counter.wish(list(self.settings.pools["cpu"].nodes), None, "admin")
+        self._wish_for_router(None)
         self.counter.pause(False, "admin")
         self.say("calm")
 
@@ -276,10 +341,14 @@ class World:
         if self.slurm.fingerprint_of_static() != self.static:
             self.broken.append("a node outside the pools was changed")
         alive = Tally(vm.request.node for cloud in self.clouds.values() for vm in cloud.vms.values() if vm.alive)
-        for name in self.slurm.nodes:
-            self.doubles[name] = self.doubles[name] + 1 if alive[name] > 1 and not self._blind() else 0
+        for name in [*self.slurm.nodes, f"router-{self.overlay.site}"]:
+            # while a job runs there nobody can tell on which of the two
+            unwatched = self._blind() or self.slurm.is_busy(name)
+            self.doubles[name] = self.doubles[name] + 1 if alive[name] > 1 and not unwatched else 0
             if self.doubles[name] > 30:
                 self.broken.append(f"two VMs live for {name} for {self.doubles[name]} turns")
+        bought_for = {job for claim in self.books.claims.values() if claim.serving for job in claim.jobs}
+        self.broken += self.watch.look(self.slurm.jobs.values(), self.books.memory.pins, bought_for, self._blind())
         # but for times: those that lie in the future after the clock was set back are read as now
         if _without_times(self.ledger.live_claims()) != _without_times(self.books.claims):
             self.broken.append("the books say something else than the ledger")
@@ -308,7 +377,9 @@ class World:
         return "; ".join(f"{what} {which}" for what, which in parts if which)
 
     def _count_launches(self) -> None:
-        launches = sum(len(set(cloud.asked)) for cloud in self.clouds.values())
+        keys = {key for cloud in self.clouds.values() for key in cloud.asked}
+        routers = sum("-router-" in key for key in keys)
+        launches = len(keys) - routers
         failures = sum(cloud.failures for cloud in self.clouds.values())
         wanted = sum(job.nodes for job in self.slurm.jobs.values())
         # each node of a job once, again for each thing that went wrong, and what operators switched on
@@ -316,11 +387,18 @@ class World:
         most = wanted + 2 * failures + 6 * orders + 3 * self.kills + 6
         if launches > most:
             self.broken.append(f"{launches} launches for {wanted} wanted nodes and {failures} failures")
+        cuts = sum(1 for line in self.log if "router" in line or "tunnel" in line or "hub" in line)
+        if routers > launches + failures + cuts + 2 * self.kills + 2:
+            self.broken.append(f"{routers} routers for {launches} workers, {cuts} cuts and {failures} failures")
 
     def _is_alive(self, vm: str) -> bool:
         return vm.startswith("static") or any(
             one.alive for cloud in self.clouds.values() if (one := cloud.vms.get(vm)) is not None
         )
+
+    def _answers(self, vm: str) -> bool:
+        site = next((name for name, cloud in self.clouds.items() if vm in cloud.vms), "")
+        return self._is_alive(vm) and self.overlay.leads_to(site)
 
     def _is_sound(self, vm: str) -> bool:
         return not any(cloud.vms[vm].fate == "wrong-facts" for cloud in self.clouds.values() if vm in cloud.vms)

@@ -7,8 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from clues.errors import CloudError, NoCapacity, OutcomeUnknown, QuotaExceeded, Throttled, Transient
-from clues.model import Flavor, Instance, InstanceState, LaunchOutcome, LaunchRequest, Listing, Quota
+from clues.errors import CloudError, NoCapacity, NotFound, OutcomeUnknown, QuotaExceeded, Throttled, Transient
+from clues.model import (
+    Finding,
+    Flavor,
+    Instance,
+    InstanceState,
+    Kind,
+    LaunchOutcome,
+    LaunchRequest,
+    Limits,
+    Listing,
+    Offer,
+    Price,
+    Quota,
+)
 
 STOPPING_TAKES = timedelta(seconds=8)
 GONE_SHOWN_FOR = timedelta(seconds=40)
@@ -33,9 +46,18 @@ class ToyVM:
     vanishes_at: datetime | None = None
     stopping_at: datetime | None = None
     gone_at: datetime | None = None
+    #: somebody has taken its tags
+    untagged: bool = False
     enrolled: bool = False
     registered: bool = False
     slurmd_at: datetime | None = None
+    #: a router's tunnel; one that is mute lives on without it
+    tunnel_at: datetime | None = None
+    mute: bool = False
+
+    @property
+    def is_router(self) -> bool:
+        return self.request.kind is Kind.ROUTER
 
     @property
     def alive(self) -> bool:
@@ -72,7 +94,7 @@ class ToyCloud:
             raise Transient(f"{self.name} answers 503")
         now = self.now()
         lag = timedelta(seconds=self.chance.choice([0, 0, 0, 15])) if self.faults else timedelta(0)
-        shown = [vm for vm in self.vms.values() if vm.made_at + lag <= now]
+        shown = [vm for vm in self.vms.values() if vm.made_at + lag <= now and not vm.untagged]
         shown = [vm for vm in shown if vm.gone_at is None or now - vm.gone_at < GONE_SHOWN_FOR]
         return Listing(self.name, now, (*(self._instance(vm) for vm in shown), self.foreign))
 
@@ -85,6 +107,8 @@ class ToyCloud:
         vm = self.vms.get(instance_id)
         if vm is None or not vm.alive:
             return
+        if vm.untagged:
+            raise NotFound(f"this cluster has no instance {instance_id}")
         if job := self.busy(vm.id):
             self.broken.append(f"VM {vm.id} of {vm.request.node} was ended under job {job}")
         if self.faults and self.chance.random() < 0.1:
@@ -95,9 +119,23 @@ class ToyCloud:
             raise OutcomeUnknown("no answer")
 
     def quota(self) -> Quota | None:
-        return None
+        if self.faults and self.chance.random() < 0.2:
+            raise Transient(f"{self.name} does not tell its quota now")
+        return Quota(Limits(vms=self.most), vms_used=sum(1 for vm in self.vms.values() if vm.gone_at is None))
 
     def flavors(self) -> list[Flavor]:
+        return []
+
+    def prices(self, offers: Sequence[Offer]) -> dict[str, Price]:
+        return {offer.key: Price(0.4, "EUR", "the toy's own") for offer in offers}
+
+    def credentials_until(self) -> None:
+        return None
+
+    def console(self, instance_id: str) -> str:
+        return ""
+
+    def examine(self, offers: Sequence[Offer]) -> list[Finding]:
         return []
 
     def step(self) -> None:

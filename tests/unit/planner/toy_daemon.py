@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from clues.errors import LedgerError
+from clues.errors import LedgerError, QuotaExceeded
 from clues.executor import Executor
 from clues.ledger import Commit, Ledger, open_ledger
-from clues.model import Action, Claim, LaunchRequest
+from clues.model import Action, Claim, Kind, LaunchRequest, OverlayStatus
+from clues.ports import Lost, Provision, Reservation, nothing_lost
 
 CLUSTER = "0b5c4f0e-0000-4000-8000-000000000001"
 
@@ -28,6 +29,12 @@ class Demon(Protocol):
     disk_full: bool
 
     def strikes(self, rate: float) -> bool: ...
+
+    def sees_launch(self, claim: Claim) -> None: ...
+
+
+#: address of the router in its site's network
+ROUTER = "10.77.1.9"
 
 
 class Killed(BaseException):
@@ -67,7 +74,7 @@ class ToyWorkers:
         self.lanes: dict[str, list[Call]] = {}
 
     def submit(self, lane: str, call: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
-        delay = 0.0 if lane == "lrms" else self.chance.choice([0, 0, 3, 9])
+        delay = 0.0 if lane in {"lrms", "overlay"} else self.chance.choice([0, 0, 3, 9])
         self.lanes.setdefault(lane, []).append(Call(self.time.passed + delay, call, done))
 
     def work(self) -> bool:
@@ -96,14 +103,35 @@ class ToyWorkers:
 
 
 class ToyOverlay:
-    """Addresses one after the other, none given to two claims."""
+    """Addresses one after the other, none given to two claims; a router has one that is its own."""
 
-    def reserve(self, claim: Claim, claims: Iterable[Claim], now: datetime) -> str:
+    def __init__(self, look: Callable[[], OverlayStatus | None] = lambda: None) -> None:
+        self._look = look
+
+    def reserve(self, claim: Claim, claims: Iterable[Claim], now: datetime) -> Reservation:
+        claims = list(claims)
         taken = {one.address for one in claims}
-        return next(address for n in range(10, 250) if (address := f"10.77.1.{n}") not in taken)
+        if claim.kind is Kind.ROUTER:
+            if any(one.address == ROUTER and one.live and one.key != claim.key for one in claims):
+                raise QuotaExceeded(f"{ROUTER} is still held")
+            ends = {one.tunnel for one in claims}
+            return Reservation(ROUTER, next(end for n in range(10, 250) if (end := f"10.77.252.{n}") not in ends))
+        return Reservation(next(address for n in range(10, 250) if (address := f"10.77.1.{n}") not in taken))
 
-    def status(self) -> Mapping[str, str]:
-        return {}
+    def routes(self, claim: Claim) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def bootstrap(self, claim: Claim) -> Provision:
+        return Provision()
+
+    def publish(self, claims: Iterable[Claim], now: datetime, lost: Lost = nothing_lost) -> None:
+        pass
+
+    def status(self) -> OverlayStatus | None:
+        return self._look()
+
+    def heard(self, claim: Claim, kind: str, text: str, now: datetime) -> None:
+        pass
 
 
 class ShakyExecutor(Executor):
@@ -117,6 +145,11 @@ class ShakyExecutor(Executor):
             super().carry_out(list(actions)[:count], claims)
             raise Killed
         super().carry_out(actions, claims)
+
+    def _launch(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self.demon.sees_launch(claim)
+        super()._launch(claims)
 
 
 class ShakyLedger(Ledger):
@@ -152,5 +185,5 @@ def request_for(claim: Claim) -> LaunchRequest:
         offer=claim.offer,
         shape=claim.shape,
         user_data=f"ticket of {claim.key}",
-        address=claim.address,
+        address=claim.wanted_address,
     )

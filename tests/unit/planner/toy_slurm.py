@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from clues.errors import LrmsError
 from clues.model import ClusterSnapshot, Job, Node, Pool, Request, Resources, Settings
-from clues.ports import WorkerSecrets
+from clues.ports import Provision
 
 POWER_DOWN_TAKES = timedelta(seconds=10)
 SLURMD_TIMEOUT = timedelta(seconds=60)
@@ -42,6 +42,8 @@ class ToyNode:
     silent_since: datetime | None = None
     #: Slurm powered it up for a job by itself: then jobs start as soon as slurmd registers, checked or not
     by_slurm: bool = False
+    #: the worker that an admin has let back into service without asking whether it is sound
+    resumed: str = ""
 
     @property
     def admins(self) -> bool:
@@ -59,6 +61,8 @@ class ToyJob:
     priority: int
     lasts: timedelta
     constraint: str = ""
+    #: what its user gave, as far as anybody can still know it
+    original: str = ""
     state: str = "PENDING"
     held: bool = False
     on: tuple[str, ...] = ()
@@ -74,8 +78,11 @@ class ToySlurm:
     def __init__(self, pools: Iterable[Pool], now: Callable[[], datetime], chance: random.Random) -> None:
         self.now, self.chance = now, chance
         self.nodes: dict[str, ToyNode] = {}
+        #: features that nodes have at whichever site
+        self.common: frozenset[str] = frozenset()
         for pool in pools:
-            features = pool.features | {pool.name, *pool.sites}
+            self.common |= pool.features | {pool.name}
+            features = self.common | {*pool.sites}
             for name in pool.nodes:
                 self.nodes[name] = ToyNode(name, pool.shape, pool.name, features, active=features)
         self.jobs: dict[str, ToyJob] = {}
@@ -86,6 +93,8 @@ class ToySlurm:
         #: is the VM alive and sound? the world tells
         self.alive: Callable[[str], bool] = lambda vm: True
         self.sound: Callable[[str], bool] = lambda vm: True
+        #: does it answer, and is there a way to it?
+        self.answers: Callable[[str], bool] = lambda vm: self.alive(vm)
         self._moves = 0
 
     # --- the port ---
@@ -135,6 +144,30 @@ class ToySlurm:
             done.append(node.name)
         return tuple(done)
 
+    def release(self, nodes: Sequence[str]) -> None:
+        for node in self._named(nodes):
+            if "POWERED_DOWN" in node.flags and not node.admins:
+                node.base, node.reason = "IDLE", ""
+                node.flags.discard("DRAIN")
+
+    def power_up(self, nodes: Sequence[str]) -> None:
+        for node in self._named(nodes):
+            if "POWERED_DOWN" in node.flags and not self._node(node).closed:
+                node.flags = {"POWERING_UP"}
+
+    def give_up(self, nodes: Sequence[str], reason: str) -> tuple[str, ...]:
+        chosen = [node for node in self._named(nodes) if "POWERING_UP" in node.flags]
+        for node in chosen:
+            self._down(node, node.reason if node.admins else reason)
+            self._power_down(node)
+        return tuple(node.name for node in chosen)
+
+    def annotate(self, job: str, text: str) -> None:
+        self._answer()
+
+    def forget(self, requests: Sequence[str]) -> None:
+        self._answer()
+
     def bind(self, node: str, address: str, features: Iterable[str]) -> None:
         (one,) = self._named([node])
         one.address, one.active = address or one.address, frozenset(features)
@@ -143,9 +176,16 @@ class ToySlurm:
 
     def pin(self, job: str, site: str, original: str) -> None:
         self._answer()
+        one = self.jobs[job]
+        wanted = "&".join(filter(None, (original, site)))
+        if one.state != "PENDING" or one.constraint == wanted:
+            return
+        if one.constraint != original and (site or not one.constraint.startswith(original)):
+            raise LrmsError(f"job {job} was not pinned: its constraint is {one.constraint}")
+        one.constraint = wanted
 
-    def bootstrap(self, node: str) -> WorkerSecrets:
-        return WorkerSecrets((), {}, ())
+    def bootstrap(self, node: str) -> Provision:
+        return Provision()
 
     def render_config(self, settings: Settings) -> Mapping[str, str]:
         return {}
@@ -211,7 +251,12 @@ class ToySlurm:
             elif "POWERING_UP" in node.flags:
                 self._down(node, "ResumeTimeout reached")
                 node.flags = {"POWERED_DOWN"}
-        if node.vm and not self.alive(node.vm) and not node.flags & {"POWERED_DOWN", "POWERING_DOWN", "POWERING_UP"}:
+        if node.silent_since and node.vm and self.answers(node.vm):
+            node.silent_since = None
+            node.flags.discard("NOT_RESPONDING")
+            if node.base == "DOWN" and node.reason.startswith("Not responding"):
+                node.base, node.reason = "IDLE", ""  # ReturnToService=1
+        if node.vm and not self.answers(node.vm) and not node.flags & {"POWERED_DOWN", "POWERING_DOWN", "POWERING_UP"}:
             node.silent_since = node.silent_since or now
             if now - node.silent_since > SLURMD_TIMEOUT and node.base != "DOWN":
                 self._down(node, node.reason or "Not responding")
@@ -224,6 +269,7 @@ class ToySlurm:
             if len(fit) < job.nodes:
                 continue
             chosen = fit[: job.nodes]
+            self._look_at_gang(job, chosen)
             job.state, job.started = "RUNNING", now
             job.on = tuple(node.name for node in chosen)
             job.vms = tuple("" if "POWERED_DOWN" in node.flags else node.vm for node in chosen)
@@ -233,15 +279,25 @@ class ToySlurm:
                 if "POWERED_DOWN" in node.flags:
                     node.flags, node.by_slurm = {"POWERING_UP"}, True
                     node.until = now + RESUME_TIMEOUT
-                elif not self.sound(node.vm) and not node.by_slurm:
+                elif not self.sound(node.vm) and not node.by_slurm and node.vm != node.resumed:
                     self.broken.append(f"job {job.id} started on {node.name}, whose worker had failed its checks")
+
+    def _look_at_gang(self, job: ToyJob, chosen: Sequence[ToyNode]) -> None:
+        """A gang that was pinned to a site starts nowhere else; after a reconfigure nodes have all their sites."""
+        places = {node.active - self.common for node in chosen if len(node.active - self.common) == 1}
+        if job.constraint != job.original and len(places) > 1:
+            self.broken.append(f"gang {job.id} was pinned by {job.constraint} and starts at {places}")
+
+    def is_busy(self, name: str) -> bool:
+        """Whether a job holds this node."""
+        return bool(name in self.nodes and self._running_on(name))
 
     def _fits(self, job: ToyJob, node: ToyNode) -> bool:
         if node.partition != job.partition or node.base != "IDLE":
             return False
         if node.flags & {"DRAIN", "POWERING_DOWN", "POWERING_UP", "NOT_RESPONDING"} or node.silent_since:
             return False
-        if job.constraint and job.constraint not in node.active:
+        if job.constraint and not node.active.issuperset(job.constraint.split("&")):
             return False
         return node.capacity.cpus - self._used(node.name) >= job.cpus
 

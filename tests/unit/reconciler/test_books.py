@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from clues.errors import LedgerError
 from clues.ledger import Commit, Ledger, open_ledger
-from clues.model import ClaimState, Memory, Note, Operator
+from clues.model import Breaker, ClaimState, Memory, Misread, Note, Operator, Period
 from clues.reconciler import Books
 from tests.unit.builders import NOW, make_claim, make_offer
 
@@ -56,32 +56,60 @@ def test_a_note_that_cannot_be_written_is_no_error(ledger: Full) -> None:
     Books(ledger, NOW).note(Note(NOW, "alarm", "cpu-1", "text"))
 
 
+DEAR = make_offer("aws", "c7i", price_per_hour=2.0)
+EVERYBODY = {"cpu-1-1": {"physics": 0.75, "": 0.25}}
+
+
 def test_spend_is_what_the_vms_cost_since_the_last_booking(ledger: Full) -> None:
     books = Books(ledger, NOW)
-    dear = make_claim(offer=make_offer("aws", "c7i", price_per_hour=2.0))
-    books.commit(
-        Commit(claims=(dear, make_claim("cpu-2"), make_claim("cpu-3", ClaimState.LAUNCHING, offer=dear.offer)))
-    )
+    dear = make_claim(offer=DEAR)
+    books.commit(Commit(claims=(dear, make_claim("cpu-2"), make_claim("cpu-3", ClaimState.LAUNCHING, offer=DEAR))))
     later = NOW + timedelta(minutes=30)
-    spend = books.spend_until(later)
-    assert spend == {("2026-03-02", "cpu", "aws"): 1.0}
-    books.commit(Commit(spend=spend))
+    spend = books.spend_until(later, EVERYBODY)
+    assert spend == {(NOW, "cpu", "aws", "physics"): 0.75, (NOW, "cpu", "aws", ""): 0.25}
+    books.commit(Commit(spend=spend, booked_at=later))
     books.booked(spend, later)
-    assert (books.spent_today, books.spend_until(later)) == (1.0, {("2026-03-02", "cpu", "aws"): 0.0})
-    assert Books(ledger, later).spent_today == 1.0
+    assert sum(books.spend_until(later, EVERYBODY).values()) == 0.0
+    for one in (books, Books(ledger, later)):
+        assert one.spent.of(Period.DAY) == one.spent.of(Period.DAY, pool="cpu") == 1.0
+        assert one.spent.of(Period.HOUR, account="physics") == 0.75
+        assert one.spent.of(Period.MONTH, pool="gpu") == 0.0
 
 
-def test_what_is_spent_today_begins_anew_at_midnight(ledger: Full) -> None:
+def test_what_vms_cost_while_no_daemon_ran_is_booked_into_the_hours_in_which_they_did(ledger: Full) -> None:
     books = Books(ledger, NOW)
-    books.booked({("2026-03-02", "cpu", "aws"): 7.0}, NOW)
-    books.booked({("2026-03-03", "cpu", "aws"): 1.0}, NOW + timedelta(days=1))
-    assert books.spent_today == 1.0
+    books.commit(Commit(claims=(make_claim(offer=DEAR),), booked_at=NOW))
+    later = NOW + timedelta(minutes=90)
+    spend = Books(ledger, later).spend_until(later, {})
+    assert spend == {(NOW, "cpu", "aws", ""): 2.0, (NOW + timedelta(hours=1), "cpu", "aws", ""): 1.0}
+
+
+def test_a_vm_is_not_paid_for_the_time_before_it_was_bought(ledger: Full) -> None:
+    """Nothing is booked while nothing costs anything, so the last booking may be long ago."""
+    books = Books(ledger, NOW)
+    later = NOW + timedelta(minutes=30)
+    books.commit(Commit(claims=(make_claim(offer=DEAR, created_at=NOW + timedelta(minutes=15)),)))
+    assert sum(books.spend_until(later, {}).values()) == 0.5
+
+
+def test_every_period_begins_anew_in_its_time_zone(ledger: Full) -> None:
+    start = datetime(2026, 3, 31, 21, 30, tzinfo=UTC)  # half an hour to midnight in Prague, two and a half in Greenwich
+    books, abroad = Books(ledger, start, "Europe/Prague"), Books(ledger, start)
+    for when, amount in ((start, 1.0), (start + timedelta(minutes=40), 2.0)):
+        spend = {(when.replace(minute=0), "cpu", "aws", ""): amount}
+        books.commit(Commit(spend=spend))
+        for one in (books, abroad):
+            one.booked(spend, when)
+    assert [books.spent.of(one) for one in Period] == [2.0, 2.0, 2.0]
+    assert [abroad.spent.of(one) for one in Period] == [2.0, 3.0, 3.0]
+    books.use_time_zone("UTC")
+    assert books.spent.of(Period.MONTH) == 3.0
 
 
 def test_a_clock_that_goes_back_earns_no_money(ledger: Full) -> None:
     books = Books(ledger, NOW)
     books.commit(Commit(claims=(make_claim(offer=make_offer(price_per_hour=2.0)),)))
-    assert sum(books.spend_until(NOW - timedelta(hours=1)).values()) == 0.0
+    assert sum(books.spend_until(NOW - timedelta(hours=1), {}).values()) == 0.0
 
 
 def test_after_the_clock_was_set_back_no_claim_waits_for_the_future(ledger: Full) -> None:
@@ -91,3 +119,14 @@ def test_after_the_clock_was_set_back_no_claim_waits_for_the_future(ledger: Full
     assert claim.since <= back
     assert claim.launched_at is not None
     assert claim.launched_at <= back
+
+
+def test_after_the_clock_was_set_back_nothing_rests_for_longer_than_it_was_to(ledger: Full) -> None:
+    resting = Breaker("upv/small", "no-capacity", "full", NOW, NOW + timedelta(seconds=30))
+    misread = Misread("7", "print", NOW, "cpu-1")
+    Books(ledger, NOW).commit(Commit(memory=Memory({resting.key: resting}, {misread.job: misread})))
+    back = NOW - timedelta(hours=1)
+    memory = Books(ledger, back).memory
+    assert memory.breakers[resting.key].until == back + timedelta(seconds=30)
+    assert memory.misread["7"].since == back
+    assert Books(ledger, NOW + timedelta(seconds=10)).memory.breakers == {resting.key: resting}

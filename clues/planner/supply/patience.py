@@ -1,0 +1,50 @@
+"""For how long an idle node is kept, and why: one answer for the rule that lets it go and for who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from clues.model import Claim, Pool
+from clues.planner.billing import paid_until
+from clues.planner.supply.lulls import patience
+from clues.planner.view import View
+from clues.units import show_duration
+
+#: A paid period is used up to so long before its end: what drains, stops and is ended in time is not paid again.
+MARGIN = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Until when an idle node is kept if nothing happens; with the reason, in words."""
+
+    until: datetime
+    why: str
+
+
+def stay(view: View, pool: Pool, claim: Claim, *, wanted: bool = False) -> Stay | None:
+    """Return until when an idle claim is kept; None when it is not idle.
+
+    :param wanted: pending jobs would use it. Then it is kept for longer, but not for ever: a job that Slurm holds back
+        for something that is not known here would otherwise keep it, and its bill, without end.
+    """
+    if claim.idle_since is None:
+        return None
+    since, long = claim.idle_since, patience(view, pool, claim) if pool.idle_auto else pool.idle
+    why = f"idle for less than {show_duration(long)}"
+    if wanted:
+        since = max(since, claim.opened_at or since)
+        long += view.settings.pace.misread_after
+        why = "wanted by a pending job"
+    return _while_paid(claim, Stay(since + long, why), view.now)
+
+
+def _while_paid(claim: Claim, so_far: Stay, now: datetime) -> Stay:
+    """Keep a VM whose time is up for as long as that costs nothing."""
+    period = claim.offer.billing.period
+    if not period:
+        return so_far
+    at = max(so_far.until, now)
+    end = paid_until(claim, at) - min(MARGIN, period / 4)
+    return so_far if end <= at else Stay(end, f"paid until {end + min(MARGIN, period / 4):%H:%M} UTC")

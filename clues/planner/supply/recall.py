@@ -1,0 +1,36 @@
+"""Nodes that were let go and are wanted again, before Slurm has them off: called back, which is faster than a boot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from clues.model import Claim, ClaimState, Leaving, Mode, Pool
+from clues.planner.moves import move
+from clues.planner.supply.lulls import LONGEST
+from clues.planner.view import View
+
+
+def recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) -> Iterable[Claim]:
+    """Yield the draining claims that pending jobs would use, as ready."""
+    for claim in claims.values():
+        node = view.node(claim.node)
+        before = view.world.claims.get(claim.key)
+        if claim.state is not ClaimState.DRAINING or claim.by_operator or claim.node not in wanted:
+            continue
+        if before is None or before.state is not ClaimState.DRAINING:
+            continue  # one move in a decision
+        if claim.opened_at is None or claim.reclaimed_at is not None or claim.leaving in (Leaving.OLD, Leaving.DIFFERS):
+            continue  # it never passed its checks, or goes anyhow
+        pool = view.settings.pools.get(claim.pool)
+        idle = view.now - (claim.idle_since or view.now)
+        if pool is None or pool.mode is Mode.EAGER or idle >= _longest(pool, claim) + view.settings.pace.misread_after:
+            continue  # it was let go although wanted: called back, it would be kept for ever
+        if node is not None and node.registered and not node.kept_by_admin and view.pool(claim) is not None:
+            yield replace(move(claim, ClaimState.READY, "wanted again", view.now), leaving=None)
+
+
+def _longest(pool: Pool, claim: Claim) -> timedelta:
+    """Return for how long a node may have been idle that nobody has wanted yet."""
+    return (LONGEST if pool.idle_auto else pool.idle) + claim.offer.billing.period

@@ -1,0 +1,68 @@
+"""The planner against the least cost there is, on a few of the fifty snapshots of `./dev bench planner`."""
+
+from __future__ import annotations
+
+import pytest
+
+from clues.planner import decide
+from tests.optimum.bound import least_cost
+from tests.optimum.instances import Ask, Instance, PoolOf, SiteOf, make_instance
+from tests.optimum.peer import first_fit_decreasing
+from tests.optimum.plans import Bill, bill_of, cost_of, on_new_nodes, violations
+from tests.optimum.world import as_settings, as_world
+from tests.unit.builders import NOW
+
+
+def planned(instance: Instance) -> Bill:
+    return bill_of(decide(as_world(instance), as_settings(instance), NOW))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4, 7, 14, 15, 16])
+def test_a_plan_keeps_every_rule_and_costs_hardly_more_than_it_must(seed: int) -> None:
+    instance = make_instance(seed)
+    bill = planned(instance)
+    assert violations(instance, bill) == []
+    assert len(bill.served) == instance.jobs
+    bound = least_cost(instance, on_new_nodes(bill))
+    assert cost_of(instance, bill) <= bound.cost * 1.08 + 1e-6
+
+
+@pytest.mark.parametrize("seed", [9])
+def test_where_not_everything_can_be_had_every_rule_is_kept(seed: int) -> None:
+    instance = make_instance(seed)
+    assert instance.scarce
+    assert violations(instance, planned(instance)) == []
+
+
+def tiny(*asks: Ask, most: int = 10, vms: int | None = None) -> Instance:
+    pools = {
+        "small": PoolOf("small", (2, 8, 0), most, {"aws": 0.12}),
+        "large": PoolOf("large", (8, 32, 0), most, {"aws": 0.40}),
+    }
+    return Instance("tiny", asks, pools, {"aws": SiteOf("aws", vms=vms)})
+
+
+def test_the_bound_is_the_optimum_that_one_finds_by_hand() -> None:
+    bound = least_cost(tiny(), {})
+    assert bound.cost == 0
+    asks = Ask("a", 9, 1, 2)
+    bound = least_cost(tiny(asks), {"a": (9, 9)})  # eight on a large one, the ninth on a small one
+    assert bound.exact
+    assert bound.cost == pytest.approx(0.52)
+
+
+def test_first_fit_decreasing_is_what_its_name_says() -> None:
+    instance = tiny(Ask("a", 8, 1, 2))
+    assert cost_of(instance, first_fit_decreasing(instance)) == pytest.approx(4 * 0.12)
+
+
+def test_the_checks_find_what_is_wrong() -> None:
+    instance = tiny(Ask("a", 8, 1, 2), vms=1)
+    good = planned(instance)
+    assert violations(instance, good) == []
+    twice = Bill([*good.bought, *good.bought], good.served, good.on_new)
+    assert any("VMs" in text for text in violations(instance, twice))
+    crowded = Bill([type(one)("small", one.site, one.tasks) for one in good.bought], good.served, good.on_new)
+    assert any("small" in text for text in violations(instance, crowded))
+    nobody = Bill([], good.served, good.on_new)
+    assert any("nobody buys" in text for text in violations(instance, nobody))
