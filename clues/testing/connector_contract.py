@@ -7,68 +7,48 @@ pretend to, so nothing is skipped.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Protocol
 
 import pytest
 
-from clues.errors import CLOUD_ERRORS, CloudError, InvalidRequest, NotFound, OutcomeUnknown, QuotaExceeded
-from clues.model import Instance, InstanceState, LaunchRequest, Listing
-from clues.ports import Connector
+from clues.errors import CLOUD_ERRORS, CloudError, InvalidRequest, NotFound, OutcomeUnknown
+from clues.model import InstanceState, LaunchRequest
+from clues.ports import batch_of
+from clues.testing.connector_site import (
+    ALIVE,
+    CANARY,
+    ENDED,
+    OURS,
+    THEIRS,
+    SiteUnderTest,
+    find,
+    launch,
+    launch_error,
+    listed,
+    the_one,
+)
+from clues.testing.telling_contract import TellingContract
 
-OURS = "6f1d7c1e-0000-4000-8000-00000000000a"
-THEIRS = "6f1d7c1e-0000-4000-8000-00000000000b"
-#: Stands in user-data for everything that nobody else may read.
-CANARY = "canary-5d41402abc4b2a76b9719d911017c592"
-
-ALIVE = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
-ENDED = frozenset({InstanceState.STOPPING, InstanceState.GONE})
-
-
-class SiteUnderTest(Protocol):
-    """A provider that can be told what to do behind the connector's back."""
-
-    name: str
-
-    def connect(self, cluster: str) -> Connector:
-        """Return a new connector object for the same site, as a restarted daemon would make it."""
-        ...
-
-    def request(self, cluster: str, number: int) -> LaunchRequest:
-        """Return a request for a VM that the site can make; node, launch key and address differ by *number*."""
-        ...
-
-    def fail_next(self, op: str, code: str) -> None:
-        """Let the next call of *op* (launch, list, terminate, quota) fail so; ``unknown-outcome``: after its effect."""
-        ...
-
-    def pull_the_plug(self, instance: Instance) -> None:
-        """Let a VM die without the connector being asked."""
-        ...
-
-    def public_bytes(self) -> Iterable[tuple[str, bytes]]:
-        """Return all that the connector and the provider left where others can read it: name and content."""
-        ...
+__all__ = [
+    "ALIVE",
+    "CANARY",
+    "ENDED",
+    "OURS",
+    "THEIRS",
+    "ConnectorContract",
+    "SiteUnderTest",
+    "find",
+    "launch",
+    "launch_error",
+    "listed",
+    "the_one",
+]
 
 
-class ConnectorContract:
+class ConnectorContract(TellingContract):
     """Inherit this; the declarations say what a provider can do."""
-
-    #: quota() answers with limits; a site under test then allows exactly so many VMs. None: it does not tell.
-    QUOTA_VMS: ClassVar[int | None] = None
-    #: flavors() lists instance types / with prices
-    TELLS_FLAVORS: ClassVar[bool] = True
-    TELLS_PRICES: ClassVar[bool] = True
-    #: an ended instance is listed as gone for a while; False: it is not listed any more
-    SHOWS_ENDED: ClassVar[bool] = True
-    #: errors (by their codes in clues.errors) that fail_next can provoke, by op
-    ERRORS: ClassVar[dict[str, tuple[str, ...]]] = {}
-    #: how long a state may take to show
-    PATIENCE: ClassVar[timedelta] = timedelta(seconds=20)
 
     # --- listing and launching ------------------------------------------------------------------------------------
 
@@ -163,6 +143,46 @@ class ConnectorContract:
         after.terminate(first.id)
         self.eventually(lambda: self.is_gone(after, first.id))
 
+    # --- several in one call --------------------------------------------------------------------------------------
+
+    def test_the_most_that_one_call_makes_is_as_declared(self, site: SiteUnderTest) -> None:
+        assert batch_of(site.connect(OURS)) == self.BATCH
+
+    def test_vms_of_one_call_are_each_known_by_their_own_tags_and_made_once(self, site: SiteUnderTest) -> None:
+        connector, wanted = site.connect(OURS), self.one_call(site)
+        outcomes = connector.launch(wanted)
+        assert [one.launch_key for one in outcomes] == [one.launch_key for one in wanted]
+        answered = [one.instance for one in outcomes if one.instance is not None]
+        shown = {one.launch_key: one for one in listed(connector)}
+        assert len(shown) == len(answered) == len(wanted)
+        for asked, told in zip(wanted, answered, strict=True):
+            for instance in (told, shown[asked.launch_key]):
+                assert instance.id == told.id
+                assert (instance.launch_key, instance.node) == (asked.launch_key, asked.node)
+                assert (instance.generation, instance.kind) == (asked.generation, asked.kind)
+        again = [one.instance.id for one in site.connect(OURS).launch(wanted) if one.instance is not None]
+        assert again == [one.id for one in answered]
+        connector.terminate(answered[0].id)
+        self.eventually(lambda: self.is_gone(connector, answered[0].id))
+        assert find(connector, answered[1].id).state in ALIVE
+
+    def test_after_a_lost_answer_the_same_call_finds_its_vms(self, site: SiteUnderTest) -> None:
+        connector, wanted = site.connect(OURS), self.one_call(site)
+        site.fail_next("launch", "unknown-outcome")
+        lost = [type(one.error) for one in connector.launch(wanted) if one.error is not None]
+        assert lost == [OutcomeUnknown] * (len(wanted) if self.BATCH > 1 else 1)
+        shown = {one.launch_key: one.id for one in listed(connector)}
+        assert set(shown) == {one.launch_key for one in wanted}
+        found = {one.launch_key: one.instance.id for one in connector.launch(wanted) if one.instance is not None}
+        assert found == shown
+
+    def one_call(self, site: SiteUnderTest) -> list[LaunchRequest]:
+        """Return requests that are one call where the connector makes several VMs in one."""
+        wanted = [site.request(OURS, number) for number in (1, 2)]
+        keys, script = tuple(one.launch_key for one in wanted), wanted[0].user_data
+        shared = {"batch": keys, "user_data": script} | ({"address": ""} if self.BATCH > 1 else {})
+        return [replace(one, generation=at + 3, **shared) for at, one in enumerate(wanted)]  # type: ignore[arg-type]
+
     # --- ending ---------------------------------------------------------------------------------------------------
 
     def test_a_terminated_instance_ends_and_terminating_it_again_is_success(self, site: SiteUnderTest) -> None:
@@ -249,96 +269,3 @@ class ConnectorContract:
                 connector.terminate(instance.id)
             assert type(caught.value) is CLOUD_ERRORS[code]
             assert the_one(connector.list_instances()).state in ALIVE
-
-    # --- what it tells of itself ----------------------------------------------------------------------------------
-
-    def test_the_quota_is_told_and_kept(self, site: SiteUnderTest) -> None:
-        connector = site.connect(OURS)
-        quota = connector.quota()
-        if self.QUOTA_VMS is None:
-            assert quota is None or quota.limits.vms is None
-            return
-        assert quota is not None
-        assert (quota.limits.vms, quota.vms_used) == (self.QUOTA_VMS, 0)
-        outcomes = connector.launch([site.request(OURS, number) for number in range(self.QUOTA_VMS + 1)])
-        assert [type(one.error) for one in outcomes] == [type(None)] * self.QUOTA_VMS + [QuotaExceeded]
-        assert len(listed(connector)) == self.QUOTA_VMS
-        quota = connector.quota()
-        assert quota is not None
-        assert quota.vms_used == self.QUOTA_VMS
-        assert quota.used.cpus > 0
-
-    def test_flavors_are_told_as_declared(self, site: SiteUnderTest) -> None:
-        flavors = {flavor.name: flavor for flavor in site.connect(OURS).flavors()}
-        if not self.TELLS_FLAVORS:
-            assert flavors == {}
-            return
-        flavor = flavors[site.request(OURS, 1).offer.flavor]
-        assert flavor.resources.cpus > 0
-        assert flavor.resources.memory_mib > 0
-        assert (flavor.price_per_hour is not None) == self.TELLS_PRICES
-        assert len(flavor.currency) == (3 if self.TELLS_PRICES else 0)
-
-    def test_user_data_is_for_the_vm_alone(self, site: SiteUnderTest) -> None:
-        connector = site.connect(OURS)
-        request = replace(site.request(OURS, 1), user_data=f"#!/bin/sh\n: {CANARY}\n")
-        outcomes = connector.launch([request])
-        shown = [
-            repr(request),
-            repr(outcomes),
-            repr(connector.list_instances()),
-            repr(connector),
-            repr(vars(connector)),
-        ]
-        assert not [text for text in shown if CANARY in text]
-        self.eventually(lambda: the_one(connector.list_instances()).state is InstanceState.RUNNING)
-        assert [name for name, content in site.public_bytes() if CANARY.encode() in content] == []
-
-    # --- helpers --------------------------------------------------------------------------------------------------
-
-    def eventually(self, true: Callable[[], bool]) -> None:
-        """Wait until *true* is; fail after PATIENCE."""
-        deadline = time.monotonic() + self.PATIENCE.total_seconds()
-        while not true():
-            assert time.monotonic() < deadline, "it did not come true in time"
-            time.sleep(0.05)
-
-    def is_gone(self, connector: Connector, instance_id: str) -> bool:
-        """Return whether an instance is listed as gone, or not at all where the provider does not show ended ones."""
-        states = [one.state for one in listed(connector) if one.id == instance_id]
-        return states == [InstanceState.GONE] if self.SHOWS_ENDED else states == []
-
-
-def listed(connector: Connector) -> Sequence[Instance]:
-    """Return what the connector lists."""
-    return connector.list_instances().instances
-
-
-def the_one(listing: Listing) -> Instance:
-    """Return the only instance of a listing."""
-    assert len(listing.instances) == 1, listing
-    return listing.instances[0]
-
-
-def find(connector: Connector, instance_id: str) -> Instance:
-    """Return one instance as it is listed."""
-    return next(one for one in listed(connector) if one.id == instance_id)
-
-
-def launch(connector: Connector, request: LaunchRequest) -> Instance:
-    """Launch one VM, which must succeed."""
-    (outcome,) = connector.launch([request])
-    assert outcome.error is None, (outcome.error, outcome.error.words)
-    assert outcome.instance is not None
-    return outcome.instance
-
-
-def launch_error(connector: Connector, request: LaunchRequest) -> CloudError:
-    """Launch one VM, which must fail: in its outcome, or as a whole."""
-    try:
-        (outcome,) = connector.launch([request])
-    except CloudError as error:
-        return error
-    assert outcome.instance is None
-    assert outcome.error is not None
-    return outcome.error

@@ -1,0 +1,37 @@
+"""The tests are tested: daemons that are broken by one line each are caught by the simulation, every one of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, ROOT
+
+#: Those that take longer to be caught than the quick tests may take.
+LONG = {"a failed launch is closed without a look", "a stopped VM is gone when one listing lacks it"}
+
+
+def _is_caught(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.mutants", name], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr[-2000:]}"
+    assert done.stdout.startswith("caught in "), done.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in MUTANTS if name not in LONG])
+def test_a_daemon_that_is_broken_by_one_line_is_caught(name: str) -> None:
+    _is_caught(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_a_daemon_that_is_broken_less_obviously_is_caught(name: str) -> None:
+    _is_caught(name)
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(MUTANTS) >= 15
+    assert len({mutant.module for mutant in MUTANTS.values()}) >= 10
