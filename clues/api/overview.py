@@ -3,12 +3,17 @@ line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from clues.api import wire
+from clues.api import vrouter, wire
 from clues.api.lens import Lens, utc
 from clues.api.sites import observations, sites
 from clues.api.views import node
+from clues.model import Period, pool_key
+from clues.planner.breaker import comes_next
+from clues.planner.budget import budget_lines
+from clues.planner.closed_pools import why_closed
+from clues.planner.outcomes import untagged
 
 
 def status(lens: Lens, *, most_nodes: int = 100, most_groups: int = 20) -> wire.ClusterStatus:
@@ -17,6 +22,7 @@ def status(lens: Lens, *, most_nodes: int = 100, most_groups: int = 20) -> wire.
     pool_nodes = [node(lens, name) for name in lens.pool_of]
     waiting = waiting_jobs(lens)
     rows = pools(lens, pool_nodes, waiting)
+    every = sites(lens).sites
     shown = sorted((one for one in pool_nodes if one.state != "off"), key=lambda one: _INTEREST.get(one.state, 0))
     return wire.ClusterStatus(
         cluster=published.settings.cluster,
@@ -27,17 +33,34 @@ def status(lens: Lens, *, most_nodes: int = 100, most_groups: int = 20) -> wire.
         nodes_up=sum(row.up for row in rows),
         nodes_starting=sum(row.starting for row in rows),
         cost_per_hour=round(published.plan.cost_per_hour, 4),
-        spent_today=round(published.world.spent_today, 4),
-        budget_per_day=published.settings.budget_per_day,
+        spent_today=round(published.world.spent.of(Period.DAY), 4),
+        budget_per_day=published.settings.budgets.cluster.per_day,
         currency=published.settings.currency,
+        budgets=tuple(
+            wire.BudgetView(one.whose, one.period.value, round(one.spent, 4), one.limit)
+            for one in budget_lines(published.settings, published.world.spent, published.at)
+        ),
         observations=observations(lens),
         pools=rows,
-        sites=sites(lens).sites,
+        sites=every,
+        links=vrouter.links(lens),
         nodes=tuple(shown[:most_nodes]),
         nodes_not_off=len(shown),
         jobs_waiting=waiting[:most_groups],
-        troubles=published.troubles,
+        troubles=(
+            *published.troubles,
+            *vrouter.troubles(lens),
+            *(f"{claim.node}: {untagged(claim)}" for claim in lens.claims if claim.untagged_since),
+            *(f"pool {name}: {text}" for name, text in _closed_pools(lens)),
+            *(f"site {site.name}: {text}" for site in every for text in site.warnings),
+        ),
     )
+
+
+def _closed_pools(lens: Lens) -> Iterator[tuple[str, str]]:
+    for name in lens.published.settings.pools:
+        if (closed := lens.published.plan.memory.breakers.get(pool_key(name))) is not None:
+            yield name, f"{why_closed(closed)}; {comes_next(closed, lens.now)}"
 
 
 #: What a sysadmin looks for stands first on a screen that cannot show all; words not named here before these.

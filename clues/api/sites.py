@@ -3,9 +3,13 @@ allow."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from clues.api import wire
 from clues.api.lens import Lens, utc
 from clues.model import Breaker, ClaimState, Resources, Site
+from clues.planner.credentials import credentials_end
+from clues.planner.prices import with_prices
 
 #: A claim in one of these has, or may have, a VM that is billed.
 _BILLED = frozenset(ClaimState) - {ClaimState.PLANNED, ClaimState.GONE}
@@ -27,10 +31,13 @@ def observations(lens: Lens) -> tuple[wire.Observation, ...]:
 def sites(lens: Lens) -> wire.SiteList:
     """Return all sites in the order of the configuration."""
     settings = lens.published.settings
-    return wire.SiteList(sites=tuple(_site(lens, site) for site in settings.sites.values()), currency=settings.currency)
+    unpriced = with_prices(settings, lens.published.world.terms)[1]
+    return wire.SiteList(
+        sites=tuple(_site(lens, site, unpriced) for site in settings.sites.values()), currency=settings.currency
+    )
 
 
-def _site(lens: Lens, site: Site) -> wire.SiteView:
+def _site(lens: Lens, site: Site, unpriced: Mapping[str, str]) -> wire.SiteView:
     listing = lens.published.world.listings.get(site.name)
     claims = [claim for claim in lens.claims if claim.offer.site == site.name]
     billed = [claim for claim in claims if claim.state in _BILLED]
@@ -38,6 +45,8 @@ def _site(lens: Lens, site: Site) -> wire.SiteView:
     for claim in billed:
         used = used.plus(claim.shape)
     memory = lens.published.plan.memory
+    terms = lens.published.world.terms.get(site.name)
+    until = terms.credentials.value if terms else None
     return wire.SiteView(
         name=site.name,
         connector=site.connector,
@@ -58,9 +67,17 @@ def _site(lens: Lens, site: Site) -> wire.SiteView:
         resting=tuple(
             _resting(lens, breaker)
             for breaker in memory.breakers.values()
-            if breaker.until > lens.now and breaker.key.partition("/")[0] == site.name
+            if breaker.until > lens.now and breaker.site == site.name
         ),
+        credentials_seconds=round((until - lens.now).total_seconds(), 1) if until else None,
+        warnings=tuple(_warnings(lens, site, unpriced)),
     )
+
+
+def _warnings(lens: Lens, site: Site, unpriced: Mapping[str, str]) -> Iterator[str]:
+    if ending := credentials_end(lens.published.world.terms.get(site.name), lens.now):
+        yield ending
+    yield from (f"{key} {text}" for key, text in unpriced.items() if key.partition("/")[0] == site.name)
 
 
 def _resting(lens: Lens, breaker: Breaker) -> wire.Resting:

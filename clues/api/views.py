@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from clues.api import wire
+from clues.api import wire, wire_clouds, wire_page
 from clues.api.lens import Lens, utc
 from clues.api.states import Reading, state_of
-from clues.model import OUR_REASON, Claim, ClaimState, Job, LoggedNote, Market, Node, Offer, Resources
+from clues.model import OUR_REASON, Claim, ClaimState, Forecast, Job, LoggedNote, Market, Moment, Node, Offer, Resources
 
 # --- nodes --------------------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ def node(lens: Lens, name: str) -> wire.NodeView:
         state=state,
         pool=pool.name if pool else "",
         site=offer.site if offer else "",
-        offer=_offer(offer),
+        offer=offer_text(offer),
         since=utc(_since(claim, state)),
         age_seconds=lens.age(_since(claim, state)),
         jobs=tuple(lens.jobs_on.get(name, ())),
@@ -59,7 +59,7 @@ def node(lens: Lens, name: str) -> wire.NodeView:
         slurm=tuple(sorted(seen.flags)) if seen else (),
         cpus=shape.cpus,
         memory_mib=shape.memory_mib,
-        gpus=_gpus(shape),
+        gpus=gpus_text(shape),
     )
 
 
@@ -84,22 +84,25 @@ def _reason(claim: Claim | None, seen: Node | None, state: str) -> str:
     return (claim.reason if claim else "") or (seen.reason if seen else "")
 
 
-def _offer(offer: Offer | None) -> str:
+def offer_text(offer: Offer | None) -> str:
+    """Return an offer as people say it: ``g5.2xlarge spot``; empty for none."""
     if offer is None:
         return ""
     return offer.flavor if offer.market is Market.ON_DEMAND else f"{offer.flavor} {offer.market}"
 
 
-def _gpus(shape: Resources) -> str:
+def gpus_text(shape: Resources) -> str:
+    """Return GPUs as the configuration writes them: ``a10:1``."""
     return ",".join(f"{gpu.type}:{gpu.count}" if gpu.type else str(gpu.count) for gpu in shape.gpus)
 
 
 # --- jobs ---------------------------------------------------------------------------------------------------
 
 
-def jobs(lens: Lens) -> wire.JobList:
-    """Return all records of the queue, running ones first, then by priority."""
-    order = sorted(lens.jobs, key=lambda job: (job.pending, -job.priority))
+def jobs(lens: Lens, *, pending_only: bool = False) -> wire.JobList:
+    """Return all records of the queue, running ones first, then by priority; or the pending ones alone."""
+    wanted = [job for job in lens.jobs if job.pending or not pending_only]
+    order = sorted(wanted, key=lambda job: (job.pending, -job.priority))
     return wire.JobList(jobs=tuple([_job(lens, job) for job in order]))
 
 
@@ -107,6 +110,7 @@ def _job(lens: Lens, job: Job) -> wire.JobView:
     outlook = lens.published.plan.outlooks.get(job.id) if job.pending else None
     home = next((lens.pool_of[name].name for name in job.nodes if name in lens.pool_of), "")
     since = job.submitted if job.pending else job.started or job.submitted
+    told = lens.published.plan.forecasts.get(job.id, _NOTHING_TOLD) if job.pending else _NOTHING_TOLD
     return wire.JobView(
         id=job.id,
         user=job.user,
@@ -121,6 +125,39 @@ def _job(lens: Lens, job: Job) -> wire.JobView:
         why=outlook.text if outlook else "",
         slurm_reason=job.reason if job.reason != "None" else "",
         priority=job.priority,
+        nodes_wanted=max(1, job.request.nodes_min),
+        waits_for=told.waits_for,
+        start_early=utc(told.early),
+        start_likely=utc(told.likely),
+        start_late=utc(told.late),
+        start_early_seconds=_ahead(lens, told.early),
+        start_late_seconds=_ahead(lens, told.late),
+    )
+
+
+_NOTHING_TOLD = Forecast()
+
+
+def _ahead(lens: Lens, at: datetime | None) -> float | None:
+    return None if at is None else round(max(0.0, (at - lens.now).total_seconds()), 1)
+
+
+# --- trials of images ---------------------------------------------------------------------------------------
+
+
+def trial(claim: Claim) -> wire_clouds.ImageTrial:
+    """Return how the trial of an image goes, or went: by then its claim tells how its VM ends."""
+    verdict = "bad" if claim.failure else "good" if claim.ready_at else ""
+    return wire_clouds.ImageTrial(
+        claim=claim.key,
+        node=claim.node,
+        site=claim.offer.site,
+        offer=claim.offer.key,
+        image=claim.offer.image,
+        instance=claim.instance_id,
+        state=claim.state.value,
+        verdict=verdict,
+        reason=claim.reason,
     )
 
 
@@ -134,4 +171,22 @@ def events(notes: Sequence[LoggedNote], after: int = 0) -> wire.EventList:
             [wire.EventView(one.id, utc(one.at), one.kind, one.subject, one.text, one.about) for one in notes]
         ),
         last=max([after, *(one.id for one in notes)]),
+    )
+
+
+# --- history ------------------------------------------------------------------------------------------------
+
+
+def history(moments: Sequence[Moment], currency: str) -> wire_page.HistoryList:
+    """Return the past in numbers."""
+    return wire_page.HistoryList(tuple([_moment(one) for one in moments]), currency)
+
+
+def _moment(moment: Moment) -> wire_page.MomentView:
+    return wire_page.MomentView(
+        at=utc(moment.at),
+        nodes=tuple([wire_page.NodeCount(*one) for one in moment.nodes]),
+        waiting=tuple([wire_page.JobCount(*one) for one in moment.waiting]),
+        running=moment.running,
+        cost_per_hour=round(moment.cost_per_hour, 4),
     )

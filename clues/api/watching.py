@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from threading import BoundedSemaphore, Event
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from fastapi import Query
 
 from clues.api.lens import Lens
 from clues.api.problems import refuse
@@ -27,6 +29,11 @@ _SLICE_SECONDS = 0.5
 #: A daemon that has just started is given so long to end its first tick.
 _FIRST_TICK_SECONDS = 5.0
 
+Wait = Annotated[int | None, Query(ge=0, description="answer when there is a tick after this one")]
+Timeout = Annotated[
+    float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="seconds after which the present is answered")
+]
+
 
 class Pictures:
     """The daemon's picture, present or next."""
@@ -37,9 +44,16 @@ class Pictures:
         self._stopping = stopping
         self._places = BoundedSemaphore(MOST_WAITING)
 
-    def lens(self, wait: int | None = None, timeout: float = LONGEST_WAIT_SECONDS) -> Lens:
+    def lens(
+        self,
+        wait: int | None = None,
+        timeout: float = LONGEST_WAIT_SECONDS,
+        seen: Callable[[Published], Published] = lambda published: published,
+    ) -> Lens:
         """Return the present picture, or with *wait* the first one after that tick, or after *timeout*
         seconds.
+
+        :param seen: leaves out of it what the asker may not see.
 
         :raises clues.api.problems.Refusal: when no tick has ended yet.
         """
@@ -50,7 +64,7 @@ class Pictures:
             published = self._wait_for(wait, timeout)
         if published is None:
             raise refuse(503, "Starting", "cluesd has just started and has not seen the cluster yet")
-        return Lens.of(published, self._now())
+        return Lens.of(seen(published), self._now())
 
     def _wait_for(self, tick: int, timeout: float) -> Published | None:
         return self._waiting(timeout, lambda slice_: self._newer(tick, slice_)) or self._control.published()

@@ -112,6 +112,17 @@ class JobView:
     why: str = ""
     slurm_reason: str = ""
     priority: int = 0
+    #: nodes that it needs at least
+    nodes_wanted: int = 1
+    #: a pending job (an array: its next task): what it waits for, and when it is expected to start. A time that nobody
+    #: can tell is empty; an earliest without a latest is "not before"
+    waits_for: str = ""
+    start_early: str = ""
+    start_likely: str = ""
+    start_late: str = ""
+    #: the same as seconds from now
+    start_early_seconds: float | None = None
+    start_late_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +167,10 @@ class SiteView:
     cost_per_hour: float = 0.0
     cost_limit: float | None = None
     resting: tuple[Resting, ...] = listed(Resting)
+    #: until the credentials in use end; null where they do not, or nobody tells. Negative: they have
+    credentials_seconds: float | None = None
+    #: what a sysadmin should see to, in words
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +178,19 @@ class SiteList:
     sites: tuple[SiteView, ...] = listed(SiteView)
     currency: str = ""
     apiVersion: str = VERSION  # noqa: N815
+
+
+#: What stands between a pending job and its nodes (:class:`clues.model.Verdict`).
+PENDING_STATES: dict[str, str] = {
+    "served": "open nodes have room: Slurm will start it",
+    "starting": "its nodes are on their way",
+    "buying": "its nodes are being asked for",
+    "blocked": "it needs nodes, and none can be had now; `clues explain JOB` tells why, site by site",
+    "waits": "it waits for something that more nodes would not cure: a dependency, a limit, a licence",
+    "never": "no node of any pool can ever run it",
+    "unknown": "Slurm's reason is not known to clues: nothing is bought",
+    "misread": "a node stood open for it in vain; nothing more is bought until it changes, or for a while",
+}
 
 
 # --- the whole cluster --------------------------------------------------------------------------------------
@@ -211,6 +239,39 @@ class PoolRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkView:
+    """How one site outside the front-end's network is joined to it, all its tunnels together."""
+
+    site: str
+    #: ``router`` or ``direct``
+    attach: str = ""
+    #: one of :data:`clues.api.wire_vrouter.TUNNEL_STATES`; with direct attachment that of the worst tunnel
+    state: str = ""
+    #: since when it is in this state
+    age_seconds: float | None = None
+    #: live workers there
+    workers: int = 0
+    tunnels: int = 0
+    tunnels_up: int = 0
+    #: bytes that came from there and that went there, as the central points count them
+    received: int = 0
+    sent: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """One budget in its present period, in the cluster's currency."""
+
+    #: "the cluster", "pool gpu", "account physics"
+    whose: str
+    #: "hour", "day" or "month"
+    period: str
+    spent: float = 0.0
+    limit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """The cluster in one screen."""
 
@@ -225,9 +286,12 @@ class ClusterStatus:
     spent_today: float = 0.0
     budget_per_day: float | None = None
     currency: str = ""
+    budgets: tuple[BudgetView, ...] = listed(BudgetView)
     observations: tuple[Observation, ...] = listed(Observation)
     pools: tuple[PoolRow, ...] = listed(PoolRow)
     sites: tuple[SiteView, ...] = listed(SiteView)
+    #: sites that tunnels join, as far as there is a VM
+    links: tuple[LinkView, ...] = listed(LinkView)
     #: nodes that are not simply off, the most interesting first, and how many there are in all
     nodes: tuple[NodeView, ...] = listed(NodeView)
     nodes_not_off: int = 0

@@ -6,7 +6,8 @@ import grp
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import quote, urlencode
 
@@ -18,6 +19,8 @@ DEFAULT_SOCKET = "/run/clues/clues.sock"
 
 #: The daemon answers within milliseconds; one that takes longer than this hangs.
 _LONGEST_ANSWER_SECONDS = 30.0
+#: A stream says every fifteen seconds that it is still there.
+_LONGEST_SILENCE_SECONDS = 45.0
 
 Query = Sequence[tuple[str, str | int | float]]
 
@@ -30,10 +33,31 @@ class _UnixConnection(HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Open the socket."""
+        """Open the socket, or where only operators may, the one beside it that is open to all."""
+        try:
+            self._open(self._path)
+        except PermissionError:
+            try:
+                self._open(_open_to_all(self._path))
+            except OSError:
+                pass
+            else:
+                return
+            raise
+
+    def _open(self, path: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        try:
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(path)
+        except OSError:
+            self.sock.close()
+            raise
+
+
+def _open_to_all(path: str) -> str:
+    """Return where everybody may look: ``clues.places.Places.read_socket``, said again since that imports pathlib."""
+    return os.path.splitext(path)[0] + ".read.sock"  # noqa: PTH122
 
 
 class Client:
@@ -61,13 +85,49 @@ class Client:
         payload = b"" if body is None else json.dumps(body).encode()
         return self._request("POST", f"/{wire.VERSION}/{quote(path)}", payload, 0.0)
 
+    def follow(self, path: str) -> Generator[bytes, None, None]:
+        """Go through the server-sent events of ``/v1/PATH`` as they come, each as its JSON; ends when the daemon does.
+
+        :raises clues.cli.errors.CliError: whatever goes wrong.
+        """
+        connection = _UnixConnection(self.path, _LONGEST_SILENCE_SECONDS)
+        try:
+            with self._told():
+                connection.request("GET", f"/{wire.VERSION}/{quote(path)}")
+                response = connection.getresponse()
+            if response.status >= 400:
+                with self._told():
+                    content = response.read()
+                raise self._refused(response.status, content)
+            while True:
+                with self._told():
+                    line = response.readline()
+                if not line:
+                    return
+                if line.startswith(b"data: "):  # the daemon writes each event's data in one line
+                    yield line[6:]
+        finally:
+            connection.close()
+
     def _request(self, method: str, target: str, body: bytes | None, longer: float) -> bytes:
         connection = _UnixConnection(self.path, _LONGEST_ANSWER_SECONDS + longer)
         try:
-            headers = {"Content-Type": "application/json"} if body else {}
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            content = response.read()
+            with self._told():
+                headers = {"Content-Type": "application/json"} if body else {}
+                connection.request(method, target, body, headers)
+                response = connection.getresponse()
+                content = response.read()
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise self._refused(response.status, content)
+        return content
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Have whatever goes wrong with a connection told in one line."""
+        try:
+            yield
         except PermissionError as error:
             raise NotPermitted(self._who_may()) from error
         except TimeoutError as error:
@@ -82,11 +142,6 @@ class Client:
             raise NotReachable(f"what answers at {self.path} is not cluesd, or it broke down meanwhile") from error
         except OSError as error:
             raise NotReachable(f"no connection to cluesd at {self.path}: {error.strerror or error}") from error
-        finally:
-            connection.close()
-        if response.status >= 400:
-            raise self._refused(response.status, content)
-        return content
 
     def _who_may(self) -> str:
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from clues import hostlist
 from clues.cli.client import Client
@@ -26,7 +26,7 @@ def _nothing(parser: ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; ``words`` may be two, as in ``config check``."""
+    """One command; all but the last of its ``words`` name groups, as in ``config check``."""
 
     words: tuple[str, ...]
     summary: str
@@ -38,6 +38,8 @@ class Command:
     examples: tuple[tuple[str, str], ...] = ()
     #: it needs no daemon, and has no ``-o``
     offline: bool = False
+    #: forms of output that only it has, beside :data:`clues.cli.output.FORMATS`
+    formats: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

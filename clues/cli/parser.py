@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import SUPPRESS, ArgumentParser, HelpFormatter, _SubParsersAction
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from clues.cli.client import DEFAULT_SOCKET
 from clues.cli.command import Command
@@ -13,6 +13,14 @@ from clues.cli.errors import EXIT_CODES
 from clues.cli.output import FORMATS
 
 DESCRIPTION = "Look at an elastic Slurm cluster, and tell it what to do."
+
+#: What the commands of a group have in common.
+GROUPS: dict[tuple[str, ...], str] = {
+    ("config",): "the configuration, without a daemon",
+    ("image",): "the images that VMs start from",
+    ("vrouter",): "the private network that joins the sites",
+    ("vrouter", "ca"): "the CA whose certificates let a VM into the private network",
+}
 
 
 class _Help(HelpFormatter):
@@ -37,22 +45,23 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> ArgumentParser:
     )
     add_common(parser, environment.get("CLUES_SOCKET") or DEFAULT_SOCKET, "table")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    groups: dict[str, _SubParsersAction[ArgumentParser]] = {}
+    groups: dict[tuple[str, ...], _SubParsersAction[ArgumentParser]] = {(): commands}
     for command in COMMANDS:
-        if len(command.words) == 1:
-            _add(commands, command)
-            continue
-        group, _ = command.words
-        if group not in groups:
-            holder = commands.add_parser(group, help=command.summary, allow_abbrev=False)
-            groups[group] = holder.add_subparsers(metavar="COMMAND", required=True, dest=f"{group}_command")
-        _add(groups[group], command)
+        for depth in range(1, len(command.words)):
+            words = command.words[:depth]
+            if words not in groups:
+                holder = groups[words[:-1]].add_parser(
+                    words[-1], help=GROUPS[words], description=GROUPS[words], allow_abbrev=False
+                )
+                groups[words] = holder.add_subparsers(metavar="COMMAND", required=True, dest="_".join(words))
+        _add(groups[command.words[:-1]], command)
     return parser
 
 
-def add_common(parser: ArgumentParser, path: str, form: str) -> None:
-    """Add what every command understands, before or after its name."""
-    parser.add_argument("-o", "--output", choices=list(FORMATS), default=form, help="form of the output (table)")
+def add_common(parser: ArgumentParser, path: str, form: str, more: Iterable[str] = ()) -> None:
+    """Add what every command understands, before or after its name; *more* are forms that only this one has."""
+    forms = [*FORMATS, *more]
+    parser.add_argument("-o", "--output", choices=forms, default=form, help="form of the output (table)")
     parser.add_argument(
         "--socket", metavar="PATH", default=path, help=f"the daemon's socket ($CLUES_SOCKET, {DEFAULT_SOCKET})"
     )
@@ -70,7 +79,7 @@ def _add(commands: _SubParsersAction[ArgumentParser], command: Command) -> None:
     command.arguments(parser)
     if not command.offline:
         # Without defaults: what was given before the command's name stays.
-        add_common(parser, SUPPRESS, SUPPRESS)
+        add_common(parser, SUPPRESS, SUPPRESS, command.formats)
     parser.set_defaults(run=command.run)
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Sequence
 
-from clues.api.wire import CLUSTER_STATES, NODE_STATES
+from clues.api.wire import CLUSTER_STATES, NODE_STATES, PENDING_STATES
+from clues.api.wire_vrouter import TUNNEL_STATES
 from clues.cli.command import Command
 from clues.cli.commands import COMMANDS
 from clues.cli.errors import EXIT_CODES
 from clues.cli.output import FORMATS
 from clues.cli.parser import DESCRIPTION, add_common
+
+#: What the command reads of its environment.
+ENVIRONMENT: dict[str, str] = {
+    "CLUES_SOCKET": "the daemon's socket, where `--socket` is not given",
+    "NO_COLOR": "when it is not empty: no colour",
+    "CLUES_DEBUG": "when it is not empty: a mistake in the command itself shows its traceback",
+}
 
 _HEAD = f"""# The `clues` command
 
@@ -40,11 +48,7 @@ def render_cli_reference() -> str:
         "\n## Environment\n",
         *_table(
             ("variable", "meaning"),
-            [
-                ("`CLUES_SOCKET`", "the daemon's socket, where `--socket` is not given"),
-                ("`NO_COLOR`", "when it is not empty: no colour"),
-                ("`CLUES_DEBUG`", "when it is not empty: a mistake in the command itself shows its traceback"),
-            ],
+            [(f"`{name}`", what) for name, what in ENVIRONMENT.items()],
         ),
         "\n## Commands\n",
         *(line for command in COMMANDS for line in _command(command)),
@@ -53,6 +57,10 @@ def render_cli_reference() -> str:
             ("state", "counts as", "meaning"),
             [(word, state.group, state.meaning) for word, state in NODE_STATES.items()],
         ),
+        "\n## Words for pending jobs\n",
+        *_table(("state", "meaning"), list(PENDING_STATES.items())),
+        "\n## Words for tunnels\n",
+        *_table(("state", "meaning"), list(TUNNEL_STATES.items())),
         "\n## Words for the cluster\n",
         *_table(("state", "meaning"), list(CLUSTER_STATES.items())),
     ]
@@ -62,19 +70,32 @@ def render_cli_reference() -> str:
 def _command(command: Command) -> list[str]:
     parser = ArgumentParser(prog=f"clues {command.name}", add_help=False)
     command.arguments(parser)
-    usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
-    lines = [f"### clues {command.name}\n", f"{command.summary[0].upper()}{command.summary[1:]}.", f"\n    {usage}\n"]
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    lines = [f"### clues {command.name}\n", summary, f"\n    {usage_of(parser)}\n"]
     if command.about:
         lines.append(f"{command.about}\n")
     arguments = _arguments(parser)
     if arguments:
         lines += [*arguments, ""]
+    if command.formats:
+        lines += [*_table(("`-o`", "what it gives"), [(f"`{one}`", what) for one, what in command.formats.items()]), ""]
     if command.examples:
         lines += ["```console", *(f"$ {line}   # {what}" for line, what in command.examples), "```\n"]
     return lines
 
 
+def usage_of(parser: ArgumentParser) -> str:
+    """Return the usage in one line, however wide the terminal is."""
+    return " ".join(parser.format_usage().removeprefix("usage: ").split())
+
+
 def _arguments(parser: ArgumentParser) -> list[str]:
+    rows = [(f"`{name}`", what) for name, what in rows_of(parser)]
+    return _table(("argument", "meaning"), rows) if rows else []
+
+
+def rows_of(parser: ArgumentParser) -> list[tuple[str, str]]:
+    """Return each argument with its value's name, and what it means."""
     rows = []
     for action in parser._actions:  # argparse offers no other way to its arguments
         names = ", ".join(action.option_strings) or str(action.metavar)
@@ -83,8 +104,8 @@ def _arguments(parser: ArgumentParser) -> list[str]:
         if action.option_strings and action.nargs == "?":
             value = f" [{metavar}]"
         if action.help != SUPPRESS:
-            rows.append((f"`{names}{value}`", str(action.help)))
-    return _table(("argument", "meaning"), rows) if rows else []
+            rows.append((f"{names}{value}", str(action.help)))
+    return rows
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -21,10 +21,10 @@ GAP = "   "
 
 #: SGR codes by the words that get a colour.
 _COLOURS = {
-    **dict.fromkeys(("busy", "idle", "running"), "32"),
+    **dict.fromkeys(("busy", "idle", "running", "up", "good"), "32"),
     **dict.fromkeys(("wanted", "launching", "booting", "joining", "starting", "buying"), "36"),
     **dict.fromkeys(("draining", "held", "disabled", "paused", "misread", "unknown"), "33"),
-    **dict.fromkeys(("failed", "down", "blind", "blocked"), "31"),
+    **dict.fromkeys(("failed", "down", "blind", "blocked", "bad"), "31"),
 }
 
 

@@ -4,16 +4,52 @@ they show."""
 from __future__ import annotations
 
 from clues.cli.command import Command
-from clues.cli.commands import events, explain, jobs, nodes, offline, orders, sites, status, version
+from clues.cli.commands import (
+    completion,
+    cost,
+    doctor,
+    events,
+    explain,
+    history,
+    image,
+    jobs,
+    logs,
+    nodes,
+    offers,
+    offline,
+    orders,
+    plan,
+    report,
+    simulate,
+    sites,
+    ssh,
+    status,
+    top,
+    version,
+    vrouter,
+)
 
 COMMANDS: tuple[Command, ...] = (
     status.COMMAND,
+    top.COMMAND,
     nodes.COMMAND,
     jobs.COMMAND,
     sites.COMMAND,
+    offers.COMMAND,
+    plan.COMMAND,
     events.COMMAND,
     explain.COMMAND,
+    history.COMMAND,
+    cost.COMMAND,
+    logs.COMMAND,
+    ssh.COMMAND,
+    image.COMMAND,
     *orders.COMMANDS,
+    *vrouter.COMMANDS,
+    doctor.COMMAND,
+    report.COMMAND,
     *offline.COMMANDS,
+    simulate.COMMAND,
+    completion.COMMAND,
     version.COMMAND,
 )

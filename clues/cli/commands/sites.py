@@ -21,7 +21,7 @@ def _state(site: wire.SiteView) -> str:
 
 def _notes(site: wire.SiteView) -> str:
     resting = [f"{one.offer} rests ({one.code}), again in {words.age(one.again_seconds)}" for one in site.resting]
-    return "; ".join([*([site.error] if site.error else []), *resting]) or words.NOTHING
+    return "; ".join([*([site.error] if site.error else []), *site.warnings, *resting]) or words.NOTHING
 
 
 def columns(currency: str) -> tuple[Column[wire.SiteView], ...]:
@@ -37,6 +37,7 @@ def columns(currency: str) -> tuple[Column[wire.SiteView], ...]:
         Column(f"{currency or 'COST'}/H", lambda site: words.money(site.cost_per_hour), right=True),
         Column("CONNECTOR", lambda site: site.connector, wide=True),
         Column("ATTACH", lambda site: site.attach, wide=True),
+        Column("CREDENTIALS", lambda site: words.left(site.credentials_seconds), right=True, wide=True),
         Column("STOPPING", lambda site: str(site.stopping), right=True, wide=True),
         Column("NOTES", _notes, least=20, essential=True),
     )

@@ -85,7 +85,38 @@ def _head(status: wire.ClusterStatus, style: Style) -> list[str]:
     first[0] = first[0].replace(status.state, style.paint(status.state), 1) if style.colour else first[0]
     ages = [_seen(one, " ago" if at == 0 else "") for at, one in enumerate(status.observations)]
     seen = wrap(["seen", *ages], style, 7)
-    return [*first, *seen, *(style.cut(f"trouble   {printable(one)}") for one in status.troubles)]
+    return [
+        *first,
+        *seen,
+        *_budgets(status, style),
+        *(_link(one, style) for one in status.links),
+        *(style.cut(f"trouble   {printable(one)}") for one in status.troubles),
+    ]
+
+
+def _budgets(status: wire.ClusterStatus, style: Style) -> list[str]:
+    """Return how all budgets stand but that of the cluster's day, which the first line tells."""
+    told = [
+        f"{one.whose} {_PERIODS.get(one.period, one.period)} {one.spent:.2f} of {words.money(one.limit)}"
+        for one in status.budgets
+        if (one.whose, one.period) != ("the cluster", "day")
+    ]
+    return wrap(["budget", *(printable(one) for one in told)], style, 7) if told else []
+
+
+_PERIODS = {"hour": "this hour", "day": "today", "month": "this month"}
+
+
+def _link(link: wire.LinkView, style: Style) -> str:
+    """Return one line about a site that tunnels join."""
+    what = "router" if link.attach == "router" else f"{link.tunnels_up} of {link.tunnels} tunnels"
+    parts = [
+        f"{what} {link.state} {words.age(link.age_seconds)}",
+        f"{link.workers} worker{'' if link.workers == 1 else 's'}",
+        f"{words.size(link.received)} in {words.size(link.sent)} out",
+    ]
+    why = f": {link.reason}" if link.reason else ""
+    return style.cut(printable(f"net    {link.site} {', '.join(parts)}{why}"))
 
 
 def _seen(one: wire.Observation, ago: str) -> str:

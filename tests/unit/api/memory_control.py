@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from threading import Condition
 
-from clues.errors import CluesError, InvalidRequest, NotFound
-from clues.model import LoggedNote, Published, Wish
+from clues.errors import CluesError, InvalidRequest, NotFound, Transient
+from clues.model import CaStatus, CaStep, Claim, LoggedNote, Moment, Published, Rehearsal, SpentRow, SshWay, VmLog, Wish
+from clues.planner.rehearse import rehearse
 
 
 class MemoryControl:
@@ -20,8 +22,27 @@ class MemoryControl:
         self._notes: list[LoggedNote] = []
         self.orders: list[tuple[tuple[str, ...], Wish | None, str]] = []
         self.pauses: list[tuple[bool, str]] = []
+        self.evictions: list[tuple[str, str]] = []
+        self.rotations: list[str] = []
+        self.rehearsals: list[tuple[str, ...]] = []
+        self.log_readers: list[tuple[str, bool]] = []
+        self.trials: list[tuple[str, str, str, str]] = []
+        self.stopped_trials: list[str] = []
+        self.trial_looks = 0
+        #: what an image's trial is at each look, one after the other; the last one stays
+        self.trial_claims: list[Claim] = []
+        self._trial: Claim | None = None
+        self.log_text = "clues: enrolled\n"
+        #: what the signer tells; None: it does not answer
+        self.ca: CaStatus | None = None
         #: calls of :meth:`wait` that are under way
         self.waiters = 0
+        self.moments: list[Moment] = []
+        #: how every VM is reached; None: there is none
+        self.ssh: SshWay | None = None
+        self.spent_rows: list[SpentRow] = []
+        #: by node, the newest first
+        self.ended_claims: dict[str, list[Claim]] = {}
         #: raised by the next order
         self.failure: CluesError | None = None
 
@@ -38,6 +59,15 @@ class MemoryControl:
     def published(self) -> Published | None:
         with self._changed:
             return self._published
+
+    def history(self, since: datetime) -> list[Moment]:
+        return [one for one in self.moments if one.at >= since]
+
+    def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
+        return [one for one in self.spent_rows if since <= one.hour < until]
+
+    def past_claims(self, node: str, limit: int) -> list[Claim]:
+        return self.ended_claims.get(node, [])[:limit]
 
     def wait(self, after_tick: int, timeout: float) -> Published | None:
         with self._changed:
@@ -59,7 +89,8 @@ class MemoryControl:
         if self.failure:
             raise self.failure
         known = self._published
-        if known and any(known.settings.pool_of(name) is None for name in nodes):
+        routers = {site.router_node for site in known.settings.sites.values() if site.router} if known else set()
+        if known and any(known.settings.pool_of(name) is None and name not in routers for name in nodes):
             raise InvalidRequest("no such node")
         self.orders.append((tuple(nodes), wish, who))
 
@@ -67,6 +98,59 @@ class MemoryControl:
         if self.failure:
             raise self.failure
         self.pauses.append((paused, who))
+
+    def evict(self, key: str, who: str) -> None:
+        if self.failure:
+            raise self.failure
+        self.evictions.append((key, who))
+
+    def logs(self, node: str, *, ssh: bool) -> VmLog:
+        if self.failure:
+            raise self.failure
+        self.log_readers.append((node, ssh))
+        return VmLog(node, "aws", "i-1", "boot log" if ssh else "console", self.log_text)
+
+    def ssh_way(self, node: str) -> SshWay:
+        if self.ssh is None:
+            raise NotFound(f"{node} has no VM now")
+        return self.ssh
+
+    def try_image(self, site: str, image: str, flavor: str, who: str) -> Claim:
+        if self.failure:
+            raise self.failure
+        self.trials.append((site, image, flavor, who))
+        return self.trial("")
+
+    def trial(self, key: str) -> Claim:
+        self.trial_looks += 1
+        if self.trial_claims:
+            self._trial = self.trial_claims.pop(0)
+        if self._trial is None:
+            raise NotFound(f"no image was tried under the key {key}")
+        return self._trial
+
+    def stop_trial(self, key: str) -> None:
+        self.stopped_trials.append(key)
+
+    def rehearse(self, changes: Sequence[str]) -> Rehearsal:
+        if self.failure:
+            raise self.failure
+        shown = self.published()
+        if shown is None:
+            raise Transient("there was no tick yet")
+        self.rehearsals.append(tuple(changes))
+        return rehearse(shown, shown.settings, shown.at)
+
+    def ca_status(self) -> CaStatus:
+        if self.ca is None:
+            raise Transient("no answer at /run/clues/clues.signer.sock: No such file or directory")
+        return self.ca
+
+    def rotate_ca(self, who: str) -> CaStep:
+        if self.failure:
+            raise self.failure
+        self.rotations.append(who)
+        return CaStep("ca-1772460000 is made and trusted", "it signs, once all members trust it")
 
 
 def explain(published: Published, subject: str, notes: Sequence[LoggedNote]) -> str:

@@ -24,7 +24,7 @@ class UnixConnection(HTTPConnection):
     """A client that shares no code with the one under test."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("test", timeout=20)
+        super().__init__("localhost", timeout=20)
         self.path = path
 
     def connect(self) -> None:
@@ -76,13 +76,14 @@ def short_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def serve(published: Published | None, *, path: Path | None = None) -> Iterator[Api]:
+def serve(published: Published | None, *, path: Path | None = None, open_to_all: bool = False) -> Iterator[Api]:
     """Serve *published*, looked at when it was published."""
     with short_folder() as folder:
         control = MemoryControl(published)
         stopping = Event()
-        app = make_app(control, explain, now=lambda: NOW, stopping=stopping)
-        server = ApiServer(app, path or folder / "clues.sock", stopping=stopping)
+        app = make_app(control, explain, now=lambda: NOW, stopping=stopping, open_to_all=open_to_all)
+        mode = 0o666 if open_to_all else 0o660
+        server = ApiServer(app, path or folder / "clues.sock", mode=mode, stopping=stopping)
         server.start()
         try:
             yield Api(path or folder / "clues.sock", control, server)

@@ -12,10 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clues.api import codec, wire
+from clues.api import codec, wire, wire_vrouter
 from clues.api.codec import WireError, decode, encode, printable
 
-KINDS = [kind for kind in vars(wire).values() if is_dataclass(kind) and kind is not wire.StateWord]
+KINDS = [
+    kind
+    for module in (wire, wire_vrouter)
+    for kind in vars(module).values()
+    if is_dataclass(kind) and kind is not wire.StateWord
+]
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20).filter(str.isprintable)
 
 nodes = st.builds(

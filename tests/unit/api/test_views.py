@@ -20,6 +20,7 @@ from tests.unit.builders import (
     OFF,
     ago,
     ahead,
+    haggled,
     hybrid,
     make_claim,
     make_job,
@@ -173,6 +174,16 @@ def test_a_site_tells_what_rests_and_only_what_still_rests() -> None:
     assert later.resting == ()
 
 
+def test_a_site_tells_when_its_credentials_end_and_which_prices_cannot_be_reckoned_with() -> None:
+    looked = lens(haggled())
+    found = {one.name: one for one in sites.sites(looked).sites}
+    assert found["aws"].credentials_seconds == 20 * 3600
+    assert found["cesnet"].warnings == ()
+    assert found["aws"].warnings == ("its credentials end in 20 h",)
+    assert "`rates:` has no USD" in found["upv"].warnings[0]
+    assert "site aws: its credentials end in 20 h" in overview.status(looked).troubles
+
+
 def test_a_planned_vm_costs_nothing_yet() -> None:
     offer = make_offer(price_per_hour=2.0)
     claims = [
@@ -187,3 +198,13 @@ def test_a_planned_vm_costs_nothing_yet() -> None:
 def test_the_cursor_of_no_events_is_the_one_that_was_given() -> None:
     assert views.events([], 17).last == 17
     assert views.events([make_note(18), make_note(20)], 17).last == 20
+
+
+def test_a_pending_job_comes_with_its_forecast_and_running_ones_only_if_asked_for() -> None:
+    looked = lens(hybrid())
+    pending = {job.id: job for job in views.jobs(looked, pending_only=True).jobs}
+    assert pending.keys() == {"4240_[1-2]", "4242", "4250"}
+    assert pending["4242"].waits_for == "running jobs of gpu"
+    assert (pending["4242"].start_early_seconds, pending["4242"].start_late_seconds) == (38 * 60, 75 * 60)
+    assert pending["4250"].start_late == ""
+    assert len(views.jobs(looked).jobs) == 7

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shlex
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from clues.errors import CluesError
-from clues.model import Wish
+from clues.errors import CluesError, InvalidRequest
+from clues.model import Claim, ClaimState, SpentRow, Wish
+from tests.unit.api.joined import joined, make_ca
 from tests.unit.api.serving import Api, serve, short_folder
-from tests.unit.builders import hybrid, make_note
+from tests.unit.builders import NOW, ago, make_claim, make_note
 from tests.unit.cli.running import PROGRAM, clues, environment
 
 
 @pytest.fixture(scope="module")
 def _served() -> Iterator[Api]:
-    with serve(hybrid()) as served:
+    with serve(joined()) as served:
         yield served
 
 
 @pytest.fixture
 def api(_served: Api) -> Api:
-    _served.control.__init__(hybrid())  # type: ignore[misc]
+    _served.control.__init__(joined())  # type: ignore[misc]
+    _served.control.ca = make_ca()
     return _served
 
 
@@ -43,13 +49,33 @@ def folder() -> Iterator[Path]:
 
 # --- reading ---------------------------------------------------------------------------------------------
 
-READING = (["status"], ["nodes"], ["jobs"], ["sites"], ["events"], ["explain", "gpu-01"], ["version"])
+READING = (
+    ["status"],
+    ["nodes"],
+    ["jobs"],
+    ["sites"],
+    ["offers"],
+    ["offers", "gpu", "upv"],
+    ["events"],
+    ["explain", "gpu-01"],
+    ["history", "gpu-01"],
+    ["cost", "--by", "month,account", "--since", "2026-03"],
+    ["logs", "gpu-01"],
+    ["logs", "gpu-01", "--ssh"],
+    ["plan"],
+    ["plan", "--what-if", "sites.aws.limits.gpus=16", "--without", "upv"],
+    ["vrouter", "status"],
+    ["vrouter", "ca", "status"],
+    ["version"],
+)
 
 
-@pytest.mark.parametrize("command", READING, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", READING, ids=" ".join)
 @pytest.mark.parametrize("form", ["table", "wide", "json", "yaml", "name"])
 def test_every_command_has_every_form(api: Api, command: list[str], form: str) -> None:
     api.control.add(make_note())
+    api.control.ended_claims["gpu-01"] = [make_claim("gpu-01", launched_at=NOW)]
+    api.control.spent_rows = [SpentRow(ago(hours=1), "gpu", "aws", "", 2.5)]
     result = clues(*command, "-o", form, socket=api.path)
     assert (result.code, result.err) == (0, "")
     if form == "json":
@@ -58,6 +84,40 @@ def test_every_command_has_every_form(api: Api, command: list[str], form: str) -
         assert yaml.safe_load(result.out)["apiVersion"] == "v1"
     else:
         assert result.out.strip()
+
+
+def test_money_comes_as_rows_for_a_spreadsheet(api: Api) -> None:
+    api.control.spent_rows = [
+        SpentRow(ago(hours=1), "gpu", "aws", 'a "b", c', 2.5),
+        SpentRow(ago(hours=1), "", "aws", "", 0.25),
+    ]
+    result = clues("cost", "--by", "month,account", "--since", "2026-03-01", "-o", "csv", socket=api.path)
+    assert (result.code, result.err) == (0, "")
+    assert list(csv.reader(result.out.splitlines())) == [
+        ["month", "account", "amount", "currency"],
+        ["2026-03", 'a "b", c', "2.5000", "EUR"],
+        ["2026-03", "", "0.2500", "EUR"],
+    ]
+
+
+def test_what_money_is_not_told_apart_by_is_named_with_what_it_is() -> None:
+    result = clues("cost", "--by", "user")
+    assert (result.code, result.out) == (2, "")
+    assert "'user' is not one of pool, site, account, day, month" in result.err
+
+
+def test_a_vms_log_is_shown_without_what_moves_the_terminal(api: Api) -> None:
+    api.control.log_text = "one\n\x1b[2Jtwo\n"
+    result = clues("logs", "gpu-01", "--ssh", socket=api.path)
+    assert (result.code, result.out) == (0, "one\n\\x1b[2Jtwo\n")
+    assert api.control.log_readers == [("gpu-01", True)]
+
+
+def test_an_empty_log_is_told_and_is_no_failure(api: Api) -> None:
+    api.control.log_text = ""
+    result = clues("logs", "gpu-01", socket=api.path)
+    assert (result.code, result.out) == (0, "")
+    assert result.err == "clues: the console of gpu-01 is empty\n"
 
 
 def test_options_may_stand_before_or_after_the_command(api: Api) -> None:
@@ -91,6 +151,46 @@ def test_a_terminal_gets_no_colour_with_no_color(api: Api) -> None:
     assert "\x1b" not in clues("nodes", "gpu-01", socket=api.path).out
 
 
+# --- trying an image -------------------------------------------------------------------------------------
+
+
+def trial(state: ClaimState, **more: Any) -> Claim:
+    return make_claim("gpu-01", state, probe=True, reason=f"it is {state}", **more)
+
+
+def test_an_image_is_tried_until_its_vm_is_gone(api: Api) -> None:
+    going = trial(ClaimState.DRAINING, ready_at=NOW)
+    api.control.trial_claims = [trial(ClaimState.PLANNED), going, trial(ClaimState.GONE, ready_at=NOW)]
+    api.control.add(make_note(1, "gpu-01", "planned -> launching", about=("gpu-01-1",)))
+    result = clues("image", "check", "cesnet", "new-image", "--flavor", "gpu.a10", socket=api.path)
+    assert (result.code, result.out.startswith("good: image clues-worker at cesnet")) == (0, True)
+    assert "it is draining" in result.out  # what was found, not how it went away
+    assert "planned -> launching" in result.err
+    assert [one[:3] for one in api.control.trials] == [("cesnet", "new-image", "gpu.a10")]
+    assert api.control.stopped_trials == []
+
+
+@pytest.mark.parametrize("more", [{"failure": "boot"}, {}])
+def test_an_image_that_is_not_good_fails_the_command(api: Api, more: dict[str, str]) -> None:
+    api.control.trial_claims = [trial(ClaimState.PLANNED), trial(ClaimState.GONE, **more)]
+    result = clues("image", "check", "cesnet", "new-image", socket=api.path)
+    assert (result.code, result.out.partition(":")[0]) == (1, "bad" if more else "unknown")
+
+
+def test_interrupted_it_has_the_vm_ended(api: Api) -> None:
+    api.control.trial_claims = [trial(ClaimState.BOOTING)]
+    command = [*PROGRAM, "image", "check", "cesnet", "new-image", "--socket", str(api.path)]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 20
+        while api.control.trial_looks < 2 and time.monotonic() < deadline:  # the first one is the order's answer
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"its VM is being ended" in err
+    assert api.control.stopped_trials == ["gpu-01-1"]
+
+
 # --- orders ----------------------------------------------------------------------------------------------
 
 
@@ -107,6 +207,19 @@ def test_orders_are_given(api: Api, verb: str, wish: Wish | None) -> None:
 def test_pause_and_resume(api: Api) -> None:
     assert [clues(verb, socket=api.path).code for verb in ("pause", "resume")] == [0, 0]
     assert [paused for paused, _ in api.control.pauses] == [True, False]
+
+
+def test_a_vm_is_evicted_and_its_user_told_what_follows(api: Api) -> None:
+    result = clues("vrouter", "evict", "router-upv", socket=api.path)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "router-upv (router-upv-1) is out of the cluster; its VM will be ended\n"
+    assert [key for key, _ in api.control.evictions] == ["router-upv-1"]
+
+
+def test_a_step_to_a_new_ca_says_what_comes_next(api: Api) -> None:
+    result = clues("vrouter", "ca", "rotate", socket=api.path)
+    assert (result.code, [line.split()[0] for line in result.out.splitlines()]) == (0, ["done", "next"])
+    assert len(api.control.rotations) == 1
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------
@@ -191,7 +304,10 @@ def test_who_may_not_use_the_socket_is_told_so(api: Api) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["explain", "nobody"], 1, "no such node, job or site: nobody"),
+        (["vrouter", "evict", "router-up"], 1, "router-up (did you mean router-upv"),
+        (["offers", "gpus"], 1, "no such pool or site: gpus (did you mean gpu?)"),
+        (["explain", "nobody"], 1, "no such node, job, pool or site: nobody"),
+        (["logs", "gpu-99"], 1, "not a node of any pool: gpu-99 (did you mean"),
         (["nodes", "gpu-99"], 1, "no such node: gpu-99 (did you mean"),
         (["poweroff", "gpu-01", "gpu-99"], 1, "nothing was changed"),
         (["drain", "login-01"], 1, "not a node of any pool"),
@@ -319,3 +435,12 @@ def test_nothing_heavy_is_imported(api: Api) -> None:
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[] []"
+
+
+def test_a_plan_is_asked_with_every_change(api: Api) -> None:
+    assert clues("plan", "--what-if", "gpu.idle=1h", "--what-if", "x=1", "--without", "aws", socket=api.path).code == 0
+    assert api.control.rehearsals == [("gpu.idle=1h", "x=1", "sites.aws.disabled=true")]
+    api.control.failure = InvalidRequest("--what-if: pools.gpu.max: this key is not known here")
+    result = clues("plan", "--what-if", "gpu.max=8", socket=api.path)
+    assert (result.code, result.out) == (1, "")
+    assert "pools.gpu.max: this key is not known here" in result.err

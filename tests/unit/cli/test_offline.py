@@ -29,6 +29,7 @@ def installed(tmp_path: Path) -> dict[str, str]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aaa-fake\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[clues.offline]\nconfig-check = clues_offline_fake:echo\nslurm-config = clues_offline_fake:echo\n"
+        "nfs-exports = clues_offline_fake:echo\ndoctor = clues_offline_fake:echo\n"
     )
     return {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
 
@@ -42,6 +43,16 @@ def installed(tmp_path: Path) -> dict[str, str]:
         (["slurm-config"], []),
         (["slurm-config", "--check", "my.yaml"], ["--check", "--", "my.yaml"]),
         (["slurm-config", "--write", "/tmp/x"], ["--write=/tmp/x"]),
+        (["nfs-exports"], ["--slurm-user=slurm"]),
+        (["doctor"], ["--deadline=60", "--socket=/nonexistent/clues.sock", "--output=table", "--"]),
+        (
+            ["doctor", "aws", "-o", "json", "--config", "my.yaml", "--deadline", "5", "--socket", "/run/x.sock"],
+            ["--config=my.yaml", "--deadline=5", "--socket=/run/x.sock", "--output=json", "--", "aws"],
+        ),
+        (
+            ["nfs-exports", "--write", "/tmp/x", "--slurm-user", "slurmctl", "my.yaml"],
+            ["--write=/tmp/x", "--slurm-user=slurmctl", "--", "my.yaml"],
+        ),
     ],
 )
 def test_the_command_gets_what_was_written(installed: dict[str, str], arguments: list[str], argv: list[str]) -> None:

@@ -1,0 +1,57 @@
+"""The routes of ``/v1`` for who wants to know what changes, and what was: ``/stream`` and ``/history``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from threading import BoundedSemaphore, Event
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from clues.api import privacy, problems, stream, views, wire_page
+from clues.api.lens import Lens
+from clues.api.respond import as_json
+from clues.api.watching import Pictures
+from clues.ports import Control
+
+
+def make_following(
+    control: Control, pictures: Pictures, eyes: privacy.Eyes, stopping: Event, now: Callable[[], datetime]
+) -> APIRouter:
+    """Return the routes over *control*; who follows sees what *eyes* allow, until *stopping* is set."""
+    routes = APIRouter()
+    listeners = BoundedSemaphore(stream.MOST_LISTENERS)
+
+    @routes.get("/stream", response_class=StreamingResponse)
+    async def follow(request: Request) -> StreamingResponse:
+        if not listeners.acquire(blocking=False):
+            raise problems.refuse(503, "Not now", f"{stream.MOST_LISTENERS} follow the cluster already")
+        user = eyes(request)
+
+        def look() -> Lens | None:
+            published = control.published()
+            return None if published is None else pictures.lens(seen=lambda one: privacy.as_seen_by(one, user))
+
+        def ticks() -> int:
+            published = control.published()
+            return -1 if published is None else published.ticks
+
+        async def told() -> AsyncIterator[bytes]:
+            try:
+                async for change in stream.changes(look, ticks, stopping):
+                    yield change
+            finally:
+                listeners.release()
+
+        return StreamingResponse(told(), media_type="text/event-stream")
+
+    @routes.get("/history", response_model=wire_page.HistoryList)
+    def history(
+        hours: Annotated[float, Query(gt=0, le=192, description="how far to look back")] = 24.0,
+    ) -> Response:
+        moments = control.history(now() - timedelta(hours=hours))
+        return as_json(views.history(moments, pictures.lens().published.settings.currency))
+
+    return routes

@@ -1,0 +1,12 @@
+"""Answers as HTTP responses: encoded directly, since a validating framework would take longer than everything else."""
+
+from __future__ import annotations
+
+from fastapi import Response
+
+from clues.api.codec import encode
+
+
+def as_json(value: object) -> Response:
+    """Return *value*, one of the wire's dataclasses, as a response."""
+    return Response(encode(value), media_type="application/json")
