@@ -1,0 +1,160 @@
+"""Builds the wheel and, from it, the Debian package: ``python package/build.py [wheel | deb]``.
+
+The package's virtual environment is made at the path where it will be, /opt/clues, inside mount namespaces of its own:
+virtual environments hold their path, and this machine's /opt is not touched.  It needs root for that, or a kernel that
+gives user namespaces to everybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+HERE = ROOT / "package" / "debian"
+
+#: What the wheels' own tests and types weigh, and nobody runs on a front-end.
+LEFT_OUT = ("__pycache__", "pip", "pip-*.dist-info", "setuptools", "setuptools-*.dist-info", "_distutils_hack")
+
+CONTROL = """\
+Package: clues
+Version: {version}
+Architecture: {architecture}
+Maintainer: The clues developers <clues@localhost>
+Section: admin
+Priority: optional
+Installed-Size: {size}
+Depends: python3 (>= {python}~), python3 (<< {next_python}~), libpython3-stdlib, adduser | systemd
+Recommends: systemd, openvpn, nftables, iproute2, slurm-client
+Description: elastic nodes for a Slurm cluster, across clouds
+ cluesd watches the queue of Slurm, starts worker VMs at OpenStack, OpenNebula
+ and AWS when jobs wait for nodes, and stops them when they are idle.
+ .
+ Nothing is started before it is configured: see /etc/clues/clues.yaml.
+"""
+
+
+def build_wheel() -> Path:
+    """Build the wheel with what is in this environment, and return it."""
+    DIST.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", f"--wheel-dir={folder}", str(ROOT)]
+        _run([sys.executable, "-m", *command])
+        made = next(Path(folder).glob("*.whl"))
+        wheel = DIST / made.name
+        shutil.move(made, wheel)
+    return wheel
+
+
+def build_deb(wheel: Path) -> Path:
+    """Build the Debian package from the wheel, and return it."""
+    version = wheel.name.split("-")[1]
+    architecture = _said(["dpkg", "--print-architecture"])
+    with tempfile.TemporaryDirectory(prefix="clues-deb-") as folder:
+        stage = Path(folder) / "stage"
+        (stage / "opt" / "clues").mkdir(parents=True)
+        os.chmod(stage, 0o755)  # noqa: PTH101, S103 - the root of the package
+        inner = [str(Path(__file__).resolve()), "inside", str(stage), str(wheel)]
+        as_root = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+        _run([*as_root, sys.executable, *inner])
+        _lean(stage / "opt" / "clues")
+        _control(stage, version, architecture)
+        package = DIST / f"clues_{version}_{architecture}.deb"
+        _run(["dpkg-deb", "--build", "--root-owner-group", "-Zxz", "-z3", str(stage), str(package)])
+    return package
+
+
+def fill(stage: Path, wheel: Path) -> None:
+    """Fill the stage; run in mount namespaces of its own."""
+    place = Path("/opt/clues")
+    _own_opt(place)
+    _run(["mount", "--bind", str(stage / "opt" / "clues"), str(place)])
+    python = "/usr/bin/python3"
+    _run([python, "-m", "venv", "--without-pip", "--symlinks", str(place)])
+    command = [sys.executable, "-m", "pip", f"--python={place / 'bin/python'}", "install", "--quiet", "--no-compile"]
+    _run([*command, "-c", str(ROOT / "constraints.txt"), str(wheel)])
+    _run([str(place / "bin/clues"), "install", "--package", f"--root={stage}", f"--programs={place / 'bin'}"])
+
+
+def _own_opt(place: Path) -> None:
+    """Make the folder *place*, seen by this process and its children only, beside what else lies there."""
+    if place.is_dir():
+        return
+    present = [*place.parent.iterdir()]
+    with tempfile.TemporaryDirectory() as aside:
+        _run(["mount", "--rbind", str(place.parent), aside])
+        _run(["mount", "-t", "tmpfs", "tmpfs", str(place.parent)])
+        for path in present:
+            if path.is_dir():
+                path.mkdir()
+                _run(["mount", "--rbind", str(Path(aside) / path.name), str(path)])
+        _run(["umount", "--lazy", aside])
+    place.mkdir()
+
+
+def _lean(venv: Path) -> None:
+    for pattern in LEFT_OUT:
+        for path in [*venv.rglob(pattern)]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _control(stage: Path, version: str, architecture: str) -> None:
+    """Write what dpkg wants to know, and the configuration to start from, which is the administrator's from then on."""
+    example = stage / "etc" / "clues" / "clues.yaml"
+    example.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "templates" / "clues.yaml", example)
+    example.chmod(0o644)
+    links = stage / "usr" / "bin"
+    links.mkdir(parents=True)
+    for name in ("clues", "cluesd", "clues-slurm-hook"):
+        (links / name).symlink_to(f"/opt/clues/bin/{name}")
+    folder = stage / "DEBIAN"
+    folder.mkdir()
+    size = sum(path.lstat().st_size for path in stage.rglob("*")) // 1024
+    python = _said(["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
+    major, minor = python.split(".")
+    text = CONTROL.format(
+        version=version, architecture=architecture, size=size, python=python, next_python=f"{major}.{int(minor) + 1}"
+    )
+    (folder / "control").write_text(text)
+    (folder / "conffiles").write_text("/etc/clues/clues.yaml\n")
+    for name in ("postinst", "prerm", "postrm"):
+        shutil.copy(HERE / name, folder / name)
+        (folder / name).chmod(0o755)
+    sums = [
+        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(stage)}\n"
+        for path in sorted(stage.rglob("*"))
+        if path.is_file() and not path.is_symlink() and folder not in path.parents
+    ]
+    (folder / "md5sums").write_text("".join(sums))
+
+
+def _run(command: Sequence[str]) -> None:
+    subprocess.run(command, check=True)
+
+
+def _said(command: Sequence[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def main() -> None:
+    """Build what is asked for, both if nothing is."""
+    if sys.argv[1:2] == ["inside"]:
+        fill(Path(sys.argv[2]), Path(sys.argv[3]))
+        return
+    os.umask(0o022)
+    wheel = build_wheel()
+    print(wheel)
+    if sys.argv[1:] != ["wheel"]:
+        print(build_deb(wheel))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""The real units under a real systemd: they start, reload, are restarted when they die or hang, and lose no VM.
+
+One boot serves all, as steps of one test: each leaves cluesd running.  Slurm, munge and a cloud run beside it as
+services.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from clues.cli import main
+from tests.boot.container import Container
+from tests.lab import slurm_conf
+
+CLOUD = """
+[Service]
+Environment=PYTHONPATH=/opt/clues/src
+ExecStart=/opt/clues/venv/bin/python /opt/clues/cloud.py 2633 /run/cloud.json
+"""
+CONFIGURATION: dict[str, Any] = {
+    "cluster": "boot",
+    "overlay": {"type": "flat", "network": "10.77.0.0/16", "public": "10.77.0.1"},
+    "enrolment": {"listen": "10.77.0.1:8443", "address": "10.77.0.1:8443"},
+    "lrms": {"conf": "/etc/slurm/slurm.conf", "slurmctld": "10.77.0.1:6817"},
+    "sites": {
+        "one": {
+            "connector": "opennebula",
+            "endpoint": "http://127.0.0.1:2633/RPC2",
+            "credentials": "/etc/clues/one_auth",
+        }
+    },
+    "pools": {
+        "cpu": {
+            "nodes": "c-[1-4]",
+            "shape": {"cpus": 4, "memory": "7GiB"},
+            "keep_warm": 2,
+            "idle": "1h",
+            "offers": [{"site": "one", "flavor": "medium", "image": "clues-worker", "price": "0 EUR"}],
+        }
+    },
+}
+DAEMON = "cluesd.service"
+#: Long on a busy machine; what is waited for comes in a second or three on an idle one.
+LONG = 60.0
+
+
+def configure(root: Path, **changes: Any) -> None:
+    """Write clues.yaml."""
+    (root / "etc/clues/clues.yaml").write_text(yaml.safe_dump(CONFIGURATION | changes, sort_keys=False))
+
+
+@pytest.fixture
+def box() -> Iterator[Container]:
+    root = Path(tempfile.mkdtemp(prefix="clues-boot-"))
+    container = Container(root)
+    for folder in ("etc/clues", "etc/slurm", "var/lib/slurm/state"):
+        (root / folder).mkdir(parents=True)
+    conf = slurm_conf.render(
+        folder=Path("/var/lib/slurm"),
+        run=Path("/run"),
+        hostname="head",
+        address="10.77.0.1",
+        ports=(6817, 6818),
+        extra="AuthInfo=cred_expire=5\nPlugStackConfig=/etc/slurm/plugstack.conf\n"
+        "SlurmctldLogFile=/var/lib/slurm/log\nSlurmctldPidFile=/var/lib/slurm/slurmctld.pid\n",
+    )
+    (root / "etc/slurm/slurm.conf").write_text(conf.replace("include nodes.conf", "include slurm-clues.conf"))
+    (root / "etc/slurm/plugstack.conf").touch()
+    configure(root)
+    # What is tested is what `clues install` makes.
+    assert main(["install", f"--root={root}", "--programs=/opt/clues/bin"]) == 0
+    accounts = [line.split(":") for line in (root / "etc/passwd").read_text().splitlines()]
+    clues = next(int(line[2]) for line in accounts if line[0] == "clues")
+    (root / "etc/clues/one_auth").write_text("clues:s3cret:with colon\n")
+    (root / "etc/clues/one_auth").chmod(0o600)
+    os.chown(root / "etc/clues/one_auth", clues, -1)
+    subprocess.run(["chown", "-R", str(clues), root / "var/lib/slurm"], check=True)
+    shutil.copy(Path(__file__).with_name("cloud.py"), root / "opt/clues/cloud.py")
+    container.unit("cloud.service", CLOUD, wanted=True)
+    for unit in ("munge.service", "slurmctld.service"):
+        container.enable(unit)
+    container.enable("clues.target", "/etc/systemd/system/clues.target")
+    with container:
+        yield container
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def wait_active(box: Container, unit: str = DAEMON) -> int:
+    """Wait until a unit is active; return its process."""
+
+    def process() -> int | None:
+        state, pid = box.show(unit, "ActiveState", "MainPID")
+        return int(pid) if state == "active" else None
+
+    return box.wait_for(f"{unit} to be active", process, LONG, [unit, "slurmctld", "munge"])
+
+
+def vms(box: Container) -> dict[str, Any]:
+    """Return what the cloud has."""
+    told: dict[str, Any] = json.loads(box.run("cat", "/run/cloud.json"))
+    return told
+
+
+def restarts(box: Container) -> int:
+    """Return how often systemd started cluesd again by itself."""
+    return int(box.show(DAEMON, "NRestarts")[0])
+
+
+def wait_restarted(box: Container, before: int) -> int:
+    """Wait until systemd has started cluesd again and it is ready; return its process."""
+    box.wait_for("cluesd to be started again", lambda: restarts(box) > before, LONG, [DAEMON])
+    return wait_active(box)
+
+
+def nothing_lost(box: Container) -> None:
+    """See to it that cluesd knows both VMs, and that no further one was ever asked for."""
+
+    def known() -> bool:
+        claims = {one["name"]: one["instance"] for one in nodes(box) if one["instance"]}
+        return set(claims.values()) == {str(one) for one in vms(box)["alive"]}
+
+    box.wait_for("cluesd to know its VMs", known, LONG, [DAEMON])
+    assert vms(box) == {"alive": [0, 1], "asked": 2}
+
+
+def nodes(box: Container) -> list[dict[str, Any]]:
+    """Return what `clues nodes` tells; nothing while it cannot."""
+    told = box.run("clues", "nodes", "-o", "json", check=False)
+    found: list[dict[str, Any]] = json.loads(told)["nodes"] if told else []
+    return found
+
+
+def all_services_start_and_buy_what_is_wanted(box: Container) -> None:
+    for unit in ("cluesd", "clues-signer", "clues-enrol"):
+        wait_active(box, f"{unit}.service")
+    assert box.show("clues.target", "ActiveState") == ["active"]
+    box.wait_for("two VMs", lambda: len(vms(box)["alive"]) == 2, LONG, [DAEMON, "cloud"])
+    nothing_lost(box)
+    assert restarts(box) == 0
+
+
+def a_reload_uses_the_new_configuration(box: Container) -> None:
+    before = wait_active(box)
+    configure(box.root, cluster="renamed", pace={"launches_per_tick": 7})
+    box.run("systemctl", "reload", DAEMON)
+    box.wait_for("it to be used", lambda: "read again and in use" in box.journal(DAEMON), LONG, [DAEMON])
+    assert wait_active(box) == before
+
+
+def a_reload_of_a_broken_configuration_changes_nothing(box: Container) -> None:
+    before = wait_active(box)
+    configure(box.root, sites={"one": {"connector": "none-such"}})
+    box.run("systemctl", "reload", DAEMON)
+    box.wait_for("it to be told", lambda: "none-such" in box.journal(DAEMON), LONG, [DAEMON])
+    assert wait_active(box) == before
+    nothing_lost(box)
+    configure(box.root)
+    box.run("systemctl", "reload", DAEMON)
+
+
+def a_killed_daemon_is_started_again(box: Container) -> None:
+    pid, before = wait_active(box), restarts(box)
+    box.run("kill", "-KILL", str(pid))
+    assert wait_restarted(box, before) != pid
+    nothing_lost(box)
+
+
+def nothing_is_lost_while_it_is_stopped(box: Container) -> None:
+    box.run("systemctl", "stop", DAEMON)
+    assert box.show(DAEMON, "ActiveState", "Result") == ["inactive", "success"]
+    assert vms(box) == {"alive": [0, 1], "asked": 2}
+    # for the next test, which would wait for minutes otherwise
+    box.unit(f"{DAEMON}.d/quick.conf", "[Service]\nWatchdogSec=8\n")
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "start", DAEMON)
+    wait_active(box)
+    nothing_lost(box)
+
+
+def a_daemon_that_hangs_is_killed_and_started_again(box: Container) -> None:
+    pid, before = wait_active(box), restarts(box)
+    box.run("kill", "-STOP", str(pid))
+    assert wait_restarted(box, before) != pid
+    assert "Watchdog timeout" in box.journal(DAEMON)
+    nothing_lost(box)
+
+
+#: In this order.
+STEPS = (
+    all_services_start_and_buy_what_is_wanted,
+    a_reload_uses_the_new_configuration,
+    a_reload_of_a_broken_configuration_changes_nothing,
+    a_killed_daemon_is_started_again,
+    nothing_is_lost_while_it_is_stopped,
+    a_daemon_that_hangs_is_killed_and_started_again,
+)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: systemd has to own a cgroup tree")
+def test_the_services_live_under_systemd(box: Container) -> None:
+    for step in STEPS:
+        step(box)

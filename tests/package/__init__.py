@@ -1,0 +1,1 @@
+"""What `./dev package` makes works where nothing else of the project is."""
