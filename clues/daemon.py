@@ -12,17 +12,33 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from types import FrameType
 from typing import TypeVar
 
-from clues import systemd
-from clues.bootstrap.tickets import Tickets
+from clues import rpc, systemd
 from clues.clock import JUMP, SteadyClock
-from clues.errors import AuthFailed, CluesError, Transient
+from clues.errors import ConfigError, InvalidRequest, Transient
 from clues.ledger import Ledger
-from clues.model import Facts, LoggedNote, Published, Wish
-from clues.ports import Lrms, WorkerSecrets
+from clues.model import (
+    CaStatus,
+    CaStep,
+    Claim,
+    LoggedNote,
+    Moment,
+    Note,
+    Published,
+    Rehearsal,
+    Settings,
+    SpentRow,
+    SshWay,
+    VmLog,
+    Wish,
+)
+from clues.places import Places
+from clues.planner.rehearse import rehearse
 from clues.reconciler import Books, Counter, Observer, Reconciler
+from clues.vmlogs.reader import LogReader
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +62,24 @@ class Daemon:
         observer: Observer,
         ledger: Ledger,
         clock: SteadyClock,
+        places: Places,
         reload: Callable[[], str],
+        logs: LogReader,
+        what_if: Callable[[Sequence[str]], Settings],
     ) -> None:
-        """:param reload: reads the configuration again and puts it to use; returns what is wrong with it, or ""."""
+        """
+        :param reload: reads the configuration again and puts it to use; returns what is wrong with it, or "".
+        :param what_if: makes settings of the configuration in use with some keys changed, and has no effect.
+        """
         self._home, self._reconciler, self._counter = home, reconciler, counter
         self._books, self._observer, self._ledger, self._clock = books, observer, ledger, clock
-        self._reload = reload
+        self._places, self._reload, self._logs = places, reload, logs
+        self._what_if, self._rehearsing = what_if, threading.Lock()
         self._running = False
         self._changed = threading.Condition()
         self._shown: Published | None = None
+        #: told of every new picture, on the owner's thread
+        self.shown: Callable[[Published], None] = lambda _: None
 
     # --- the owner's thread ---
 
@@ -115,6 +140,7 @@ class Daemon:
         with self._changed:
             self._shown = published
             self._changed.notify_all()
+        self.shown(published)
 
     # --- any thread ---
 
@@ -155,6 +181,18 @@ class Daemon:
         """Return entries of the event log."""
         return self._ledger.notes(after=after, about=about, limit=limit)
 
+    def history(self, since: datetime) -> list[Moment]:
+        """Return what the cluster was like."""
+        return self._ledger.moments(since)
+
+    def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
+        """Return what was spent in each hour."""
+        return self._ledger.spending(since, until)
+
+    def past_claims(self, node: str, limit: int) -> list[Claim]:
+        """Return the latest claims of a node."""
+        return self._ledger.claims_of(node, limit)
+
     def wish(self, nodes: Sequence[str], wish: Wish | None, who: str) -> None:
         """Commit a standing order."""
         self.ask(lambda: self._counter.wish(nodes, wish, who))
@@ -163,33 +201,50 @@ class Daemon:
         """Pause or resume buying and stopping."""
         self.ask(lambda: self._counter.pause(paused, who))
 
+    def evict(self, key: str, who: str) -> None:
+        """Put a VM out of the cluster."""
+        self.ask(lambda: self._counter.evict(key, who))
 
-class EnrolmentDesk:
-    """Behind the enrolment service: a :class:`clues.ports.Desk` that knows tickets and asks the owner."""
+    def logs(self, node: str, *, ssh: bool) -> VmLog:
+        """Read a VM's log: found by the owner, read on the caller's own thread."""
+        claim = self.ask(lambda: self._logs.find(node))
+        return self._logs.read(claim, ssh=ssh)
 
-    def __init__(
-        self, daemon: Daemon, books: Books, counter: Counter, tickets: Tickets, lrms: Callable[[], Lrms]
-    ) -> None:
-        self._daemon, self._books, self._counter, self._tickets, self._lrms = daemon, books, counter, tickets, lrms
+    def ssh_way(self, node: str) -> SshWay:
+        """Return how a VM is reached by SSH."""
+        return self.ask(lambda: self._logs.way(node))
 
-    def redeem(self, ticket: str, nonce: str, address: str, facts: Facts) -> WorkerSecrets:
-        """Commit that the ticket was redeemed, then hand out what the worker needs."""
+    def try_image(self, site: str, image: str, flavor: str, who: str) -> Claim:
+        """Start a VM that tries an image."""
+        return self.ask(lambda: self._counter.try_image(site, image, flavor, who))
 
-        def commit() -> str:
-            return self._counter.redeem(self._key(ticket), nonce, address, facts)
+    def trial(self, key: str) -> Claim:
+        """Return an image's trial."""
+        return self.ask(lambda: self._counter.trial(key))
 
-        node = self._daemon.ask(commit)
+    def stop_trial(self, key: str) -> None:
+        """End an image's trial."""
+        self.ask(lambda: self._counter.stop_trial(key))
+
+    def rehearse(self, changes: Sequence[str]) -> Rehearsal:
+        """Decide about the picture of the last tick, on the caller's own thread, and tell instead of do."""
+        shown = self._shown
+        if shown is None:
+            raise Transient("there was no tick yet; try again in a moment")
         try:
-            return self._lrms().bootstrap(node)
-        except CluesError as error:  # an unreadable munge key is ours to mend; the worker comes again
-            raise Transient(str(error)) from error
+            settings = self._what_if(changes) if changes else shown.settings
+        except ConfigError as error:
+            raise InvalidRequest(str(error)) from None
+        with self._rehearsing:  # one at a time: the owner's thread shares the processor with it
+            return rehearse(shown, settings, self._clock.now())
 
-    def report(self, ticket: str, kind: str, text: str) -> None:
-        """Note a VM's word."""
-        self._daemon.ask(lambda: self._counter.report(self._key(ticket), kind, text))
+    def ca_status(self) -> CaStatus:
+        """Ask the signer for its CA."""
+        return CaStatus.from_answer(rpc.call(self._places.signer_socket, "status"))
 
-    def _key(self, ticket: str) -> str:
-        key = self._tickets.find(ticket, self._books.claims)
-        if key is None:
-            raise AuthFailed("no VM with this ticket is booting now")
-        return key
+    def rotate_ca(self, who: str) -> CaStep:
+        """Have the signer take the next step to a new CA, and note it."""
+        step = CaStep.from_answer(rpc.call(self._places.signer_socket, "rotate", timeout=30.0, step="next"))
+        note = Note(self._clock.now(), "operator", "ca", f"{who}: {step.done}")
+        self.ask(lambda: self._books.note(note))
+        return step

@@ -8,21 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from clues.errors import CloudError, NotFound, OutcomeUnknown, Transient
+from clues.errors import CloudError, OutcomeUnknown, Transient
 from clues.model import (
     Action,
+    Annotate,
     Bind,
     Claim,
     Drain,
+    Forget,
+    GiveUp,
     Launch,
     LaunchOutcome,
     LaunchRequest,
+    LaunchTogether,
     Open,
     Pin,
     PowerOff,
+    PowerUp,
+    Release,
     Terminate,
 )
-from clues.ports import Connector, Lrms, Workers
+from clues.ports import Connector, Lrms, Workers, ends
 
 
 class Answers(Protocol):
@@ -64,34 +70,43 @@ class Executor:
         for action in actions:
             match action:
                 case Launch(key):
-                    self._launch(claims[key])
+                    self._launch((claims[key],))
+                case LaunchTogether(keys):
+                    self._launch([claims[key] for key in keys])
                 case Terminate(key, site, instance_id):
                     self._terminate(key, site, instance_id)
                 case _:
                     self._order(action)
 
-    def _launch(self, claim: Claim) -> None:
-        key = claim.key
+    def _launch(self, claims: Sequence[Claim]) -> None:
+        """Have one call made for all of *claims*, which are of one site."""
+        site, keys = claims[0].offer.site, [claim.key for claim in claims]
 
-        def call() -> LaunchOutcome:
-            return self._connector(claim.offer.site).launch([self._request(claim)])[0]
+        def call() -> list[LaunchOutcome]:
+            outcomes = self._connector(site).launch([self._request(claim) for claim in claims])
+            if [one.launch_key for one in outcomes] != keys:
+                raise OutcomeUnknown("the connector's answer is not one for each VM that was asked for")
+            return outcomes
 
-        def done(outcome: LaunchOutcome | None, error: BaseException | None) -> None:
-            self._in_flight.discard(key)
-            self._answers.launched(outcome or LaunchOutcome(key, error=_as_cloud_error(error)))
+        def done(outcomes: list[LaunchOutcome] | None, error: BaseException | None) -> None:
+            self._in_flight.difference_update(keys)
+            if outcomes is None:
+                failure = _as_cloud_error(error)
+                outcomes = [LaunchOutcome(key, error=failure) for key in keys]
+            for outcome in outcomes:
+                self._answers.launched(outcome)
 
-        self._in_flight.add(key)
-        self._workers.submit(claim.offer.site, call, done)
+        self._in_flight.update(keys)
+        self._workers.submit(site, call, done)
 
     def _terminate(self, key: str, site: str, instance_id: str) -> None:
 
         def done(_: object, error: BaseException | None) -> None:
             self._in_flight.discard(key)
-            failed = None if error is None or isinstance(error, NotFound) else _as_cloud_error(error)
-            self._answers.terminated(key, failed)
+            self._answers.terminated(key, None if error is None else _as_cloud_error(error))
 
         self._in_flight.add(key)
-        self._workers.submit(site, lambda: self._connector(site).terminate(instance_id), done)
+        self._workers.submit(ends(site), lambda: self._connector(site).terminate(instance_id), done)
 
     def _connector(self, site: str) -> Connector:
         try:
@@ -117,6 +132,16 @@ class Executor:
                     lrms.bind(node, address, sorted(features))
                 case Pin(job, site, original):
                     lrms.pin(job, site, original)
+                case Release(nodes):
+                    lrms.release(nodes)
+                case PowerUp(nodes):
+                    lrms.power_up(nodes)
+                case GiveUp(nodes, reason):
+                    lrms.give_up(nodes, reason)
+                case Annotate(job, text):
+                    lrms.annotate(job, text)
+                case Forget(requests):
+                    lrms.forget(requests)
 
         self._workers.submit("lrms", call, lambda _, error: self._answers.ordered(action, error))
 

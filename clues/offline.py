@@ -48,7 +48,10 @@ def slurm_config(argv: list[str]) -> int:
         return 1
     for name, text in files.items():
         if arguments.write is not None:
-            (arguments.write / name).write_text(text)
+            path: Path = arguments.write / name
+            path.write_text(text)
+            if text.startswith("#!"):  # a program of Slurm's
+                path.chmod(0o755)
         else:
             print(f"# --- {name} ---\n{text}")
     return 0
@@ -61,7 +64,7 @@ def build_lrms(loaded: Loaded, cluster: str) -> Lrms:
     """
     name, config = loaded.lrms
     plugin = find_plugins()[LRMS][name]
-    context = PluginContext(cluster, loaded.settings.cluster, loaded.state)
+    context = PluginContext(cluster, loaded.settings.cluster, loaded.state, places=loaded.places)
     lrms: Lrms = plugin.build(config, context, tuple(loaded.settings.pools.values()))
     return lrms
 

@@ -1,4 +1,5 @@
-"""Where the data files are: `templates/` beside the packages in a checkout, `clues/_templates/` in a wheel.
+"""Where the data files are: `templates/` and `systemd/` beside the packages in a checkout, `clues/_templates/` and
+`clues/_systemd/` in a wheel.
 
 The wheel's copy is asked for first, because it exists only in a wheel: a checkout never holds one, so neither
 can hide the other, and nobody has to say which of the two is running.
@@ -16,13 +17,25 @@ def folder() -> Traversable:
 
     Raises `FileNotFoundError` if there is none, which means a broken installation.
     """
-    packed = files(clues) / "_templates"
+    return _find("templates")
+
+
+def systemd() -> Traversable:
+    """The folder that holds the units and what belongs to them.
+
+    Raises `FileNotFoundError` if there is none, which means a broken installation.
+    """
+    return _find("systemd")
+
+
+def _find(name: str) -> Traversable:
+    packed = files(clues) / f"_{name}"
     if packed.is_dir():
         return packed
-    beside = Path(clues.__file__).resolve().parent.parent / "templates"
+    beside = Path(clues.__file__).resolve().parent.parent / name
     if beside.is_dir():
         return beside
-    raise FileNotFoundError(f"no templates: neither {packed} nor {beside} is a folder")
+    raise FileNotFoundError(f"no {name}: neither {packed} nor {beside} is a folder")
 
 
 def read(name: str) -> str:

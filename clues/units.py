@@ -74,6 +74,15 @@ def show_duration(value: timedelta) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def show_range(least: timedelta, most: timedelta) -> str:
+    """Return a range of durations for people, in the unit of its end: ``3-5 min``; just ``5 min`` where that is one."""
+    high = show_duration(most)
+    amount, unit = high.split()
+    size = _SECONDS[unit]
+    low = f"{max(0.0, least.total_seconds()) / size:.{1 if '.' in amount else 0}f}"
+    return high if low == amount else f"{low}-{high}"
+
+
 def show_memory(mib: int) -> str:
     """Return memory for people: ``30 GiB``, ``512 MiB``."""
     return f"{mib // 1024} GiB" if mib >= 1024 and mib % 1024 == 0 else f"{mib} MiB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.unit.docs_blocks import blocks, lines_to_type
 
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "tests.lab.demo"]
@@ -36,8 +39,11 @@ def _log(folder: Path) -> str:
     return path.read_text()[-4000:] if path.exists() else "no log of cluesd"
 
 
-def test_the_cluster_grows_from_nothing_for_every_kind_of_job_and_shrinks_to_nothing(folder: Path) -> None:
-    summary = run(folder)
+@pytest.mark.parametrize("options", [(), ("--flat",)], ids=["tunnels", "flat"])
+def test_the_cluster_grows_from_nothing_for_every_kind_of_job_and_shrinks_to_nothing(
+    folder: Path, options: tuple[str, ...]
+) -> None:
+    summary = run(folder, *options)
     assert summary["jobs_submitted"] == summary["jobs_completed"] == 12
     assert summary["refused_jobs"] == 1
     assert "Requested node configuration is not available" in summary["refusals"][0]
@@ -49,8 +55,28 @@ def test_the_cluster_grows_from_nothing_for_every_kind_of_job_and_shrinks_to_not
     jobs = {job["name"]: job for job in summary["jobs"]}
     assert jobs["pinned"]["site"] == "upv"
     assert {jobs["gpu-a"]["node"], jobs["gpu-b"]["node"]} == {"gpu-01", "gpu-02"}
-    for job in jobs.values():
+    # on a machine that is busy a job may come so late that its node has been bought already
+    waited = [job for job in jobs.values() if job["launch_seconds"] is not None]
+    assert len(waited) >= 8
+    for job in waited:
         assert 0 <= job["launch_seconds"] < job["ready_seconds"] < job["start_seconds"]
+    if options:
+        assert summary["routers_started"] == summary["tunnels"] == summary["hub_bytes"] == 0
+    else:  # Slurm's and the jobs' words to upv have gone through the tunnel of its one router
+        assert summary["routers_started"] == summary["tunnels"] == 1
+        assert 0 < summary["router_seconds"][0] < summary["seconds"]
+        assert summary["hub_bytes"] > 10_000
+    assert summary["shortcuts"] == summary["shortcut_bytes"] == 0
+
+
+def test_a_gang_spans_two_sites_and_its_nodes_talk(folder: Path) -> None:
+    summary = run(folder, "--span")
+    (exchange,) = summary["exchanges"]
+    assert sorted(exchange["sites"]) == ["cesnet", "upv"]
+    assert exchange["bytes"] == 32 << 20
+    # there and back over the tunnel
+    assert summary["hub_bytes"] > exchange["bytes"]
+    assert summary["final_nodes"] == summary["leaked_instances"] == 0
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -58,6 +84,30 @@ def test_random_work_is_all_done_and_nothing_is_left(folder: Path, seed: int) ->
     summary = run(folder, "--seed", str(seed))
     assert summary["jobs_completed"] + summary["jobs_cancelled"] == summary["jobs_submitted"]
     assert summary["final_nodes"] == summary["leaked_instances"] == 0
+
+
+def test_what_the_tutorial_tells_to_type_works_in_the_demo_s_shell(folder: Path) -> None:
+    """Each command is typed again until it works, as a reader would who was too quick for the cluster."""
+    typed = [
+        line
+        for block in blocks()
+        if block.page.name == "hybrid-cluster.md" and "demo$ " in block.text
+        for line in lines_to_type(block)
+    ]
+    assert len(typed) > 7
+    trying = 'again() { for _ in {1..100}; do eval "$1" && return; sleep 0.2; done; echo "never worked: $1"; exit 1; }'
+    script = [trying, *(f"again {shlex.quote(line)}" for line in typed), "exit 0", ""]
+    shell = subprocess.run(
+        [*DEMO, "--shell", "--folder", str(folder)],
+        cwd=ROOT,
+        input="\n".join(script),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert shell.returncode == 0, shell.stderr
+    assert "never worked" not in shell.stdout, shell.stdout
+    assert "Submitted batch job 2" in shell.stdout
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""A whole elastic cluster in the sandbox: a private Slurm front-end, cluesd, and two sites of the local connector.
+"""A whole elastic cluster in the sandbox: a private Slurm front-end, all processes of clues, and two sites.
 
-The demo, the real tests and the benchmarks all run this. The daemon is a process of its own, so that a test can kill it
-and start it again; Slurm's configuration is what `clues slurm-config` prints, included as a site would include it.
+The demo, the real tests and the benchmarks all run this. Each process is one of its own, so that a test can kill it and
+start it again; Slurm's configuration is what `clues slurm-config` prints, included as a site would include it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +22,19 @@ from clues.config import load
 from clues.ledger import Ledger, open_ledger
 from clues.model import Claim
 from clues.offline import build_lrms
+from clues.places import Places
 from clues.registry import find_plugins
 from connectors.local import machine
 from connectors.local.faults import Faults
 from connectors.local.store import Store
 from lrms.slurm.fragment import GRES_FILE, SLURM_FILE
+from tests.lab import topology
 from tests.lab.frontend import FrontEnd, LabError, free_port, wait_for
+from tests.lab.internet import Internet
+from tests.lab.processes import Processes
+from tests.lab.topology import Plan
+
+__all__ = ["Cluster", "Plan"]
 
 #: What the lab's Slurm needs beside the fragment of clues: quick, and every path the same on the front-end and on VMs.
 SLURM_EXTRA = """
@@ -41,44 +45,12 @@ SlurmdPidFile=/run/slurmd.pid
 DefMemPerCPU=256
 """
 
-FLAVORS = {
-    "small": {"cpus": 4, "memory": "4GiB"},
-    "gpu.small": {"cpus": 4, "memory": "4GiB", "gpus": "a10:1"},
-}
-
-
-@dataclass
-class Plan:
-    """What differs from one lab cluster to the next; the defaults are the demo's."""
-
-    boot_time: str = "0s"
-    idle: str = "4s"
-    vms: Mapping[str, int] = field(default_factory=lambda: {"cesnet": 5, "upv": 4})
-    cpu_nodes: str = "cpu-[01-08]"
-    gpu_nodes: str = "gpu-[01-02]"
-    pace: Mapping[str, Any] = field(default_factory=dict)
-    pool: Mapping[str, Any] = field(default_factory=dict)
-    site: Mapping[str, Any] = field(default_factory=dict)
-    #: lines of slurm.conf behind the fragment, where a site has its own nodes; the last value of a key counts
-    slurm_conf: str = ""
-
-
-PACE = {
-    "look": "3s",
-    "listing": "3s",
-    "look_busy": "500ms",
-    "listing_busy": "1s",
-    "poke": "500ms",
-    "retry_offer": "3s",
-    "retry_offer_longest": "20s",
-    "vanished_after": "3s",
-    "quarantine": "5s",
-    "misread_after": "20s",
-}
-
 
 class Cluster:
-    """Front-end, sites and daemon in one folder. A context manager: at the end nothing of it runs."""
+    """Front-end, sites and processes in one folder. A context manager: at the end nothing of it runs."""
+
+    #: what makes its Slurm
+    front_end: type[FrontEnd] = FrontEnd
 
     def __init__(self, folder: Path, plan: Plan | None = None) -> None:
         self.folder, self.plan = folder.resolve(), plan or Plan()
@@ -88,40 +60,69 @@ class Cluster:
         self.config = self.folder / "clues.yaml"
         self.socket = Path("/run/clues") / f"{os.getpid()}-{self.folder.name}.sock"
         self.socket.parent.mkdir(exist_ok=True)
+        self.places = Places(self.state, self.socket)
         self.client = Client(str(self.socket))
-        self.front = FrontEnd(self.folder / "front", nodes_conf="", extra_conf=SLURM_EXTRA)
-        self._daemon: subprocess.Popen[bytes] | None = None
+        self.front = self.front_end(
+            self.folder / "front", nodes_conf="", extra_conf=SLURM_EXTRA, prefix_length=self.plan.prefix_length
+        )
         self._enrolment_port = 0
+        self.daemons = Processes(
+            self.folder, self.config, self.places, lambda: (self.front.address, self._enrolment_port)
+        )
+        self._ground = ExitStack()
+        self._internet: Internet | None = None
 
     # --- life ---
 
     def __enter__(self) -> Cluster:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self, *, daemon: bool = True) -> None:
-        """Start the front-end and, with *daemon*, cluesd; wait until every node is closed."""
+        """Start everything (cluesd only with *daemon*); wait until every node is closed."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self.places.requests.mkdir(parents=True, exist_ok=True)  # on a real front-end it is SlurmUser's
         _default_munge_socket(self.front)
         self.front.choose_ports()
         self._enrolment_port = free_port(self.front.address)
+        if self.plan.overlay:
+            self._internet = self._ground.enter_context(topology.internet(self._enrolment_port))
         self.write_config()
         self.use_fragment()
+        for name in self.helpers:
+            self.daemons.launch(name)
         self.front.start()
         if daemon:
             self.start_daemon()
+            for name in self.helpers:
+                self.daemons.wait(name)
             self.wait_closed()
 
     def stop(self) -> None:
-        """Stop the daemon, end every VM, stop Slurm."""
+        """Stop the processes, end every VM, stop Slurm."""
         self.stop_daemon()
         for site in self.plan.vms:
             for process in self.processes(site).values():
                 os.kill(process.pid, signal.SIGKILL)
+        self.daemons.stop_all(reversed(self.helpers))
+        if self._internet is not None:
+            self.daemons.remove_rules()
+        self._ground.close()
         self.front.stop()
+
+    @property
+    def internet(self) -> Internet:
+        """What the sites hang on, in a cluster with the overlay."""
+        if self._internet is None:
+            raise LabError("this cluster is flat: no internet is between its sites")
+        return self._internet
 
     # --- configuration ---
 
@@ -132,59 +133,22 @@ class Cluster:
 
     def document(self) -> dict[str, Any]:
         """The configuration as a mapping."""
-        plan, front = self.plan, self.front
-        controller_port, _ = front.choose_ports()
-        sites = {
-            site: {
-                "connector": "local",
-                "network": f"10.77.{number}.0/24",
-                "folder": str(self.folder / "sites" / site),
-                "flavors": {name: dict(flavor) for name, flavor in FLAVORS.items()},
-                "shared": [str(self.home)],
-                "boot_time": plan.boot_time,
-                "limits": {"vms": vms},
-                **deepcopy(dict(plan.site)),
-            }
-            for number, (site, vms) in enumerate(plan.vms.items(), start=1)
-        }
-        both = list(plan.vms)
-        shape = {"cpus": 4, "memory": "2GiB"}
-        return {
-            "cluster": "demo",
-            "state": str(self.state),
-            "socket": str(self.socket),
-            "overlay": {"network": "10.77.0.0/16", "public": front.address},
-            "enrolment": {
-                "listen": f"{front.address}:{self._enrolment_port}",
-                "address": f"{front.address}:{self._enrolment_port}",
-            },
-            "lrms": {
-                "conf": str(front.plain / "etc" / "slurm.conf"),
-                "munge_key": str(front.folder / "etc" / "munge.key"),
-                "slurmctld": f"{front.address}:{controller_port}",
-                "default_partition": "cpu",
-                # pretended GPUs: slurmd wants a device file for each
-                "gpu_devices": ["/dev/null", "/dev/zero"],
-            },
-            "sites": sites,
-            "pools": {
-                "cpu": {
-                    "nodes": plan.cpu_nodes,
-                    "shape": shape,
-                    "idle": plan.idle,
-                    "offers": [{"site": site, "flavor": "small", "image": "here"} for site in both],
-                    **deepcopy(dict(plan.pool)),
-                },
-                "gpu": {
-                    "nodes": plan.gpu_nodes,
-                    "shape": {**shape, "gpus": "a10:1"},
-                    "idle": plan.idle,
-                    "offers": [{"site": site, "flavor": "gpu.small", "image": "here"} for site in reversed(both)],
-                    **deepcopy(dict(plan.pool)),
-                },
-            },
-            "pace": {**PACE, **plan.pace},
-        }
+        front = self.front
+        controller_port, worker_port = front.choose_ports()
+        return topology.document(
+            self.plan,
+            topology.Front(
+                state=self.state,
+                socket=self.socket,
+                sites=self.folder / "sites",
+                home=self.home,
+                slurm_conf=front.plain / "etc" / "slurm.conf",
+                munge_key=front.folder / "etc" / "munge.key",
+                slurmctld_port=controller_port,
+                slurmd_port=worker_port,
+                enrolment_port=self._enrolment_port,
+            ),
+        )
 
     def use_fragment(self) -> None:
         """Give Slurm what `clues slurm-config` prints; it reads that at its next start."""
@@ -192,51 +156,62 @@ class Cluster:
         files = build_lrms(loaded, "").render_config(loaded.settings)
         self.front.nodes_conf = files[SLURM_FILE] + self.plan.slurm_conf
         self.front.gres_conf = files[GRES_FILE]
+        etc = self.front.folder / "etc"
+        etc.mkdir(parents=True, exist_ok=True)
+        for name in files.keys() - {SLURM_FILE, GRES_FILE}:  # programs of eager pools
+            (etc / name).write_text(files[name])
+            (etc / name).chmod(0o755)
 
-    # --- the daemon ---
+    # --- the processes ---
 
-    def start_daemon(self, command: Sequence[str] = ("-m", "clues.main"), env: Mapping[str, str] | None = None) -> None:
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """The processes that run beside cluesd."""
+        return ("signer", "enrol", "hub", "broker") if self.plan.overlay else ("signer", "enrol")
+
+    def start_process(self, name: str, env: Mapping[str, str] | None = None) -> None:
+        """Start one of the processes and wait until it serves."""
+        if name == "cluesd":
+            self.start_daemon(env=env)
+        else:
+            self.daemons.launch(name, env=env)
+            self.daemons.wait(name)
+
+    def stop_process(self, name: str) -> None:
+        """End one of the processes in order."""
+        self.daemons.stop(name)
+
+    def kill(self, name: str) -> None:
+        """End one of the processes with kill -9."""
+        self.daemons.stop(name, signal.SIGKILL)
+
+    # --- cluesd ---
+
+    def start_daemon(self, command: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
         """Start cluesd and wait until it answers."""
         self.launch_daemon(command, env)
         wait_for("cluesd to answer", self._answers, 20, lambda: self.daemon_log(30))
 
-    def launch_daemon(
-        self, command: Sequence[str] = ("-m", "clues.main"), env: Mapping[str, str] | None = None
-    ) -> None:
+    def launch_daemon(self, command: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
         """Start cluesd without waiting for anything."""
-        words = [sys.executable, *command, "--config", str(self.config)]
-        environment = {**os.environ, **(env or {})}
-        with (self.folder / "cluesd.log").open("ab") as log:
-            self._daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        self.daemons.launch("cluesd", command, env)
 
     def stop_daemon(self, how: signal.Signals = signal.SIGTERM, timeout: float = 20) -> int | None:
         """End cluesd with a signal; its exit code, None if it was not running."""
-        daemon, self._daemon = self._daemon, None
-        if daemon is None:
-            return None
-        if daemon.poll() is None:
-            daemon.send_signal(how)
-        try:
-            return daemon.wait(timeout)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
-            raise LabError(f"cluesd did not end:\n{self.daemon_log(30)}") from None
+        return self.daemons.stop("cluesd", how, timeout)
 
     def signal_daemon(self, number: signal.Signals) -> None:
         """Send cluesd a signal (SIGHUP, SIGSTOP, ...)."""
-        assert self._daemon is not None
-        self._daemon.send_signal(number)
+        self.daemons.signal("cluesd", number)
 
     @property
     def daemon_ended(self) -> bool:
         """Whether the daemon's process has ended (or was never started)."""
-        return self._daemon is None or self._daemon.poll() is not None
+        return self.daemons.ended("cluesd")
 
     def daemon_log(self, lines: int = 40) -> str:
         """The end of cluesd's log."""
-        path = self.folder / "cluesd.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+        return self.daemons.log("cluesd", lines)
 
     def _answers(self) -> bool | None:
         if self.daemon_ended:
@@ -261,11 +236,12 @@ class Cluster:
         return {node["name"]: node for node in self.get("nodes")["nodes"]}
 
     def wait_closed(self, timeout: float = 30) -> None:
-        """Wait until Slurm keeps every pool node closed."""
+        """Wait until Slurm keeps every pool node closed, and those of eager pools off and open."""
 
         def closed() -> bool | None:
-            nodes = self.nodes()
-            return True if nodes and all("DRAIN" in node["slurm"] for node in nodes.values()) else None
+            nodes = self.nodes().values()
+            settled = all(("DRAIN" in node["slurm"]) is (node["pool"] not in self.plan.eager) for node in nodes)
+            return True if nodes and settled else None
 
         wait_for("all nodes to be closed", closed, timeout, lambda: self.daemon_log(20))
 

@@ -135,7 +135,7 @@ class CrashLab(Cluster):
         self._converged = False
         self._apart = {}
 
-    def kill(self) -> None:
+    def kill_daemon(self) -> None:
         """kill -9, whatever it is doing."""
         self.stop_daemon(signal.SIGKILL)
         self.deaths += 1

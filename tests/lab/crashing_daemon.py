@@ -36,7 +36,7 @@ from clues.ledger import Commit, Ledger, open_ledger
 from clues.lifecycle import MOVES
 from clues.main import assemble
 from clues.model import Action, ClaimState, LaunchOutcome, LaunchRequest
-from clues.ports import Connector, Lrms, PluginContext, WorkerSecrets
+from clues.ports import Connector, Lrms, PluginContext, Provision
 from clues.registry import find_plugins
 from lrms.slurm.plugin import Slurm
 from lrms.slurm.tools import Tools
@@ -125,11 +125,15 @@ class _Ledger(_Around):
         points = [point for claim in change.claims if (point := self._move(claim.key, claim.state))]
         for point in points:
             self.trap.reach(f"{point}:before")
-        if change.enrolment is not None:
+        if any(claim.identity and not self._identity(claim.key) for claim in change.claims):
             self.trap.reach("enrolment:before")
         self.inner.commit(change)
         for point in points:
             self.trap.reach(f"{point}:after")
+
+    def _identity(self, key: str) -> str:
+        before = self.inner.claim(key)
+        return before.identity if before is not None else ""
 
     def _move(self, key: str, target: ClaimState) -> str:
         before = self.inner.claim(key)
@@ -163,10 +167,10 @@ class _Lrms(_Around):
     def pin(self, job: str, site: str, original: str) -> None:
         self.effect("pin", lambda: self.inner.pin(job, site, original))
 
-    def bootstrap(self, node: str) -> WorkerSecrets:
-        secrets: WorkerSecrets = self.inner.bootstrap(node)
+    def bootstrap(self, node: str) -> Provision:
+        provision: Provision = self.inner.bootstrap(node)
         self.trap.reach("enrolment:after")
-        return secrets
+        return provision
 
 
 @dataclass(frozen=True, slots=True)

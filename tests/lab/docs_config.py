@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from clues import units
 from clues.config.fields import Words
-from clues.config.models import File, PluginSection
+from clues.config.models import File
 from clues.config.plugins import CONNECTORS, LRMS, OVERLAYS, Plugins
+from clues.config.section import PluginSection
 from clues.config.sections import form_of, keys_of
+from clues.registry import find_plugins
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "reference" / "configuration.md"
 
@@ -47,6 +50,11 @@ def render_reference(plugins: Plugins | None = None) -> str:
         for name, plugin in sorted((plugins or {}).get(group, {}).items()):
             parts.append(_section(plugin.Config, f"`{title.format(name)}`"))
     return "\n".join(parts)
+
+
+def render_installed() -> str:
+    """Return the reference with the keys of all plugins that come with clues."""
+    return render_reference(find_plugins())
 
 
 def _sections(model: type[BaseModel], title: str, path: str) -> Iterator[str]:
@@ -80,15 +88,27 @@ def _value(field: FieldInfo) -> str:
     kind, inner = form_of(annotation)
     if inner is not None:
         short = f", or its `{inner.shorthand}` alone" if getattr(inner, "shorthand", "") else ""
-        return (
-            "names, each with keys" if kind is dict else "list of keys and values" if kind is list else "keys"
-        ) + short
+        held = "names, each with keys" if kind is dict else "list of keys and values" if kind is list else "keys"
+        return ("keys, or a " if inner.alone else "") + held + short
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " or ".join(f"`{member.value}`" for member in annotation)
-    if isinstance(annotation, type) and annotation in {str, int, float, bool, Path}:
-        words = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
-        return words[annotation]
-    return "keys and values"
+    return _plain(annotation)
+
+
+_PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
+_LISTS = {str: "list of texts", int: "list of whole numbers", Path: "list of paths"}
+
+
+def _plain(annotation: Any) -> str:
+    """Return how a plugin's value is called, which has no words of ours."""
+    members = [member for member in get_args(annotation) if member not in (type(None), ...)]
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{member}`" for member in members)
+    if get_origin(annotation) in {tuple, list} and members:
+        return _LISTS.get(members[0], "list of keys and values")
+    if get_origin(annotation) in {Union, UnionType} and len(members) == 1:
+        return _plain(members[0])
+    return _PLAIN.get(annotation, "keys and values") if isinstance(annotation, type) else "keys and values"
 
 
 def _metadata(annotation: Any) -> Iterator[Any]:
@@ -121,4 +141,4 @@ def _shown(value: object) -> str:
 
 if __name__ == "__main__":
     COMMITTED.parent.mkdir(parents=True, exist_ok=True)
-    COMMITTED.write_text(render_reference(), encoding="utf-8")
+    COMMITTED.write_text(render_installed(), encoding="utf-8")

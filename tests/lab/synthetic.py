@@ -67,14 +67,14 @@ def make_raw(nodes: int = 5000, jobs: int = 10_000, seed: int = 1) -> RawSnapsho
     busy = names[: min(len(names), max(1, jobs // 10))]
     running_on = frozenset(busy)
     records = [_job(chance, 1000 + index, busy) for index in range(jobs)]
-    excluded = "".join(
-        f"{record['JobID']}{SEPARATOR}{'cpu-0003' if chance.random() < 0.02 else ''}{SEPARATOR}{MARK}\n"
-        for record in records
-        if record["State"] == "PENDING"
-    )
+    pending = ""
+    for record in records:
+        if record["State"] == "PENDING":
+            excluded = "cpu-0003" if chance.random() < 0.02 else ""
+            pending += SEPARATOR.join((record["JobID"], record["JobArrayID"], excluded, f"{MARK}\n"))
     return RawSnapshot(
         jobs="".join(SEPARATOR.join(record[name] for name in FIELDS) + f"{SEPARATOR}{MARK}\n" for record in records),
-        excluded=excluded,
+        pending=pending,
         nodes="".join(_node(chance, name, name in running_on) for name in names),
         reservations=(
             f"ReservationName=maint StartTime={_NOW + 36000} EndTime={_NOW + 43200} Duration=02:00:00 "

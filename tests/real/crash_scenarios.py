@@ -40,7 +40,11 @@ def sides(*names: str) -> tuple[str, ...]:
 
 
 def life(lab: CrashLab) -> None:
-    """One job: a node is bought for it, serves, is idle, and goes."""
+    """One job: a node is bought for it, serves, is idle, and goes.
+
+    Its VM takes longer to boot than a daemon does to start twice: one that has enrolled by then takes another way.
+    """
+    lab.faults("cesnet").add("boot", "slow-boot", seconds=14)
     lab.submit()
 
 
@@ -69,6 +73,11 @@ def wrong_gpus(lab: CrashLab) -> None:
     """The VM lacks the GPU that was ordered."""
     lab.faults("upv").add("boot", "wrong-gpus")
     lab.submit("--partition=gpu", "--gres=gpu:1")
+
+
+def gang(lab: CrashLab) -> None:
+    """A job on two nodes: it is kept at the site where they are bought."""
+    lab.submit("--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=4")
 
 
 def taken_while_booting(lab: CrashLab) -> None:
@@ -221,6 +230,7 @@ OTHERS: dict[str, Scenario] = {
     "quick-worker": Scenario(quick_worker, (sides("commit:launching-joining"),)),
     "build-error": Scenario(build_error, (sides("commit:booting-failed"),)),
     "wrong-gpus": Scenario(wrong_gpus, (sides("commit:joining-failed", "commit:failed-stopping"),)),
+    "gang": Scenario(gang, (sides("effect:pin"),)),
     "taken-while-booting": Scenario(taken_while_booting, (sides("commit:booting-draining"),)),
     "taken-while-joining": Scenario(taken_while_joining, (sides("commit:joining-draining"),)),
     "vanished-under-a-job": Scenario(vanished_under_a_job, (sides("commit:ready-failed"),)),

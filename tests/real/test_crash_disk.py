@@ -125,7 +125,7 @@ def test_killed_with_the_disk_full_the_daemon_says_why_it_cannot_start_or_goes_o
         with lab.disk.full():
             lab.submit()
             wait_for_trouble(lab)
-            lab.kill()
+            lab.kill_daemon()
             lab.launch_daemon()
             deadline = time.monotonic() + 20
             while time.monotonic() < deadline and not lab.daemon_ended:
@@ -139,7 +139,7 @@ def test_killed_with_the_disk_full_the_daemon_says_why_it_cannot_start_or_goes_o
                 assert code == 1, f"it ended with {code}, not by its own decision"
                 assert str(lab.state) in lab.daemon_log(1)
             else:
-                lab.kill()
+                lab.kill_daemon()
             assert lab.launches() == launched
             assert len(lab.living()) == 1
         lab.wake()

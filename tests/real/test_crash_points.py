@@ -10,23 +10,16 @@ The slow tests take each point alone.
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import clues.planner
 from tests.lab import crashing_daemon
 from tests.lab.crash_lab import CrashLab, Watch
 from tests.lab.frontend import wait_for
 from tests.real.crash_scenarios import ENROLMENT, LIFE, OTHERS, Scenario
 
 pytestmark = pytest.mark.real
-
-#: Actions that no part of the planner makes yet, so that there is no way to their points.
-UNUSED = ("pin",)
 
 SCENARIOS = {"life": LIFE, "enrolment": ENROLMENT, **OTHERS}
 SETS = [
@@ -95,22 +88,16 @@ def run(labs: Labs, scenario: Scenario, points: tuple[str, ...]) -> Watch:
     return watch
 
 
+#: No scenario of this lab reaches these. Several VMs in one call are nothing that the local connector makes; the
+#: simulation kills the daemon around them. The orders for eager pools have no scenario yet.
+NOT_HERE = ("launch_together", "release", "power_up", "give_up", "annotate", "forget")
+
+
 def test_every_move_and_every_action_has_a_scenario() -> None:
     reached = {point for scenario in SCENARIOS.values() for points in scenario.sets for point in points}
-    missing = {point for point in crashing_daemon.POINTS if point.split(":")[1] not in UNUSED} - reached
-    assert missing == set()
+    missing = set(crashing_daemon.POINTS) - reached
+    assert missing == {f"effect:{name}:{side}" for name in NOT_HERE for side in ("before", "after")}
     assert reached <= set(crashing_daemon.POINTS)
-
-
-def test_what_is_called_unused_is_not_made_by_the_planner() -> None:
-    folder = Path(inspect.getfile(clues.planner)).parent
-    called = {
-        crashing_daemon.effect_name(type(node.func.id, (), {}))
-        for path in folder.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    assert called & set(crashing_daemon.EFFECTS) == set(crashing_daemon.EFFECTS) - set(UNUSED)
 
 
 @pytest.mark.parametrize(("scenario", "points"), SETS)
@@ -126,6 +113,8 @@ def test_a_worker_that_was_cut_off_comes_again_and_is_answered(labs: Labs, point
 
 def die_after_the_launch(lab: CrashLab, fault: str) -> None:
     """The daemon dies with the launch made and its answer unheard; the first listing of the next one goes wrong."""
+    # a daemon takes a second or two to start, and a VM that has enrolled by then needs no looking up
+    lab.faults("cesnet").add("boot", "slow-boot", seconds=6)
     lab.submit()
     wait_for("the daemon to die after the launch", lambda: lab.daemon_ended or None, 30, lab.plight)
     lab.faults("cesnet").add("list", fault)

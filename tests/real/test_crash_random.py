@@ -89,7 +89,7 @@ def test_killed_at_thirty_random_moments_under_load(lab: CrashLab, stranger: Str
                 lab.attend()
                 time.sleep(0.02)
             busy += bool(lab.left())
-            lab.kill()
+            lab.kill_daemon()
             lab.wake()
         lab.finish(120)
     assert watch.doubles == []
@@ -114,7 +114,7 @@ def test_a_lost_ledger_loses_no_vm_and_no_job(lab: CrashLab, stranger: Stranger)
         lab.submit("--constraint=upv", "--cpus-per-task=4")
         lab.claim_in(ClaimState.BOOTING)
         serving = {one.instance_id for one in lab.claims() if one.state is ClaimState.READY and one.used_at}
-        lab.kill()
+        lab.kill_daemon()
         before = lab.living()
         keys = {key for key, _ in lab.launches()}
         at = time.time()

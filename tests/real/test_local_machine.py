@@ -244,7 +244,7 @@ def test_a_starter_that_comes_in_the_middle_of_terminate_makes_nothing(
     image.prepare(folder, hardware(site), room=machine.room(), now=0)
     before, said = cables(), []
 
-    def start_late(name: str) -> None:
+    def start_late(name: str, namespace: str) -> None:
         machine.power_on(folder, "true").wait(20)
         said.append(cables() - before)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.local.sandbox import VARIABLE, as_slurm_user, inside
+from connectors.local.sandbox import VARIABLE, as_slurm_user, inside, user_ids
 from tests.lab.frontend import wait_for
 
 pytestmark = pytest.mark.real
@@ -177,3 +177,17 @@ def test_the_variable_alone_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> 
     assert inside() is None
     monkeypatch.delenv(VARIABLE)
     assert inside() is None
+
+
+def test_with_ids_there_are_several_users_inside_or_it_is_said_why_not(folder: Path) -> None:
+    script = (
+        "awk '{ n += $3 } END { print n }' /proc/self/uid_map; setpriv --reuid=2001 --regid=3001 --groups=3002 id -G"
+    )
+    words = [*SANDBOX, "--folder", str(folder), "--ids", "--", "bash", "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    if user_ids() >= 65536:
+        assert done.stdout == "65536\n3001 3002\n"
+    else:  # those that are not there cannot be handed on
+        assert done.stdout == "1\n"
+        assert "one user only inside" in done.stderr
+        assert "/etc/subuid" in done.stderr

@@ -111,12 +111,14 @@ def test_a_node_is_opened_used_closed_and_opened_again(front: FrontEnd, slurm: S
     slurm.drain(POOL.nodes, "clues:off")
     slurm.drain(POOL.nodes, "clues:off")
     assert {"DRAIN", "POWERED_DOWN"} <= node(slurm).flags
-    number = front.sbatch("sleep 300", "--gres=gpu:a10:1", "--mem=100", "-C", "upv")
+    # a hyphen is allowed in a feature
+    number = front.sbatch("sleep 300", "--gres=gpu:a10:1", "--mem=100", "-C", "upv&on-demand")
+    bound = ["gpu", "on-demand", "upv"]
     for life in (1, 2):
         address = f"10.77.1.{life}"
-        slurm.bind("g1", address, ["gpu", "upv"])
-        slurm.bind("g1", address, ["gpu", "upv"])
-        assert (node(slurm).address, node(slurm).active_features) == (address, frozenset({"gpu", "upv"}))
+        slurm.bind("g1", address, bound)
+        slurm.bind("g1", address, bound)
+        assert (node(slurm).address, node(slurm).active_features) == (address, frozenset(bound))
         assert node(slurm).slurmd_started is None
         with pytest.raises(LrmsError, match="g1 has no slurmd that answers"):
             slurm.open(["g1"])
@@ -295,14 +297,19 @@ def test_text_and_json_tell_the_same(front: FrontEnd, slurm: Slurm) -> None:
         ("--array=0-999:3,7%5",),
         ("--constraint=upv|cesnet", "--licenses=matlab:2"),
         ("--begin=now+1hour",),
-        ("--hold",),
+        ("--hold", "--account=Physics"),
     ):
         front.sbatch("true", *options)
-    one, two = slurm.snapshot(), adapter(front, reader="json").snapshot()
+    for _ in range(50):  # slurmctld goes on with them meanwhile
+        one, two = slurm.snapshot(), adapter(front, reader="json").snapshot()
+        if one.jobs == slurm.snapshot().jobs:
+            break
     assert not one.problems
     assert not two.problems
     assert one.nodes == two.nodes
     assert len(one.jobs) == len(two.jobs) == 10
+    assert sorted({job.account for job in one.jobs}) == ["", "physics"]
+    assert one.licenses == two.licenses == {"matlab": 4}
     for left, right in zip(by_id(one), by_id(two), strict=True):
         # Text does not tell a maximum of one node from none; 22.05's JSON leaves out the CPUs of each task.
         same = replace(right.request, nodes_max=left.request.nodes_max, cpus_per_task=left.request.cpus_per_task)

@@ -16,11 +16,15 @@ from tests.real.withstand_lab import Trial, trial
 
 pytestmark = pytest.mark.real
 
-#: What is wrong with the later VMs of a node, at which site that one is made, and the word that the reason must hold.
-#: Pool cpu asks cesnet first, pool gpu upv; after a failure the other one is asked.
+#: What is wrong with the later VMs of a node, at which site that one is made, the code of the failure, and the words
+#: that its reason must hold. A wrong clock is told by the VM itself, and it gets no secret then. Pool cpu asks cesnet
+#: first, pool gpu upv; after a failure the other one is asked.
 WRONG = {
-    "cpu-01": (("cesnet", "wrong-memory", 0, "memory"), ("upv", "wrong-clock", 400, "clock")),
-    "gpu-01": (("upv", "wrong-gpus", 0, "GPU"),),
+    "cpu-01": (
+        ("cesnet", "wrong-memory", 0, "check", "memory"),
+        ("upv", "wrong-clock", 400, "boot", "the clock is off by"),
+    ),
+    "gpu-01": (("upv", "wrong-gpus", 0, "check", "GPU"),),
 }
 
 #: VMs that have no more than their shape wants, so that half of it is too little.
@@ -43,14 +47,14 @@ def test_no_job_runs_on_a_later_vm_of_a_node_before_its_checks_passed(cluster: T
         cluster.completes(job)
     cluster.settle(powered_down=True)
     for node, faults in WRONG.items():
-        for site, fault, seconds, _ in faults:
+        for site, fault, seconds, _, _ in faults:
             cluster.faults(site).add("boot", fault, seconds=seconds, match={"node": node})
     second = {node: cluster.submit(*words) for node, words in options.items()}
     for node, job in second.items():
         runs = cluster.completes(job, timeout=60)
         *failed, good = cluster.claims_for(job)
-        assert [one.failure for one in failed] == ["check"] * len(WRONG[node])
-        for claim, (_, _, _, word) in zip(failed, WRONG[node], strict=True):
+        assert [one.failure for one in failed] == [code for _, _, _, code, _ in WRONG[node]]
+        for claim, (*_, word) in zip(failed, WRONG[node], strict=True):
             assert word in claim.reason
             assert claim.opened_at is None
             assert any(word in text for text in cluster.texts(node))

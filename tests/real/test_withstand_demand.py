@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -43,9 +44,15 @@ def test_a_job_pinned_to_a_full_site_waits_says_why_and_runs_when_there_is_room(
     # the busy node's time is not over: its end is not known
     cluster.until("it to be blocked", lambda: cluster.verdict(pinned) == "blocked")
     assert "1 of 1 VMs in use" in cluster.explain(pinned)
+    assert "Expected start by " in cluster.explain(pinned)
+    told = next(one for one in cluster.get("jobs")["jobs"] if one["id"] == str(pinned))
+    assert told["waits_for"] == "running jobs of cpu"
     assert cluster.asked_for() == before
     (run,) = cluster.completes(pinned)
     assert cluster.claim_at(run.address).offer.site == "cesnet"
+    early, late = (datetime.fromisoformat(told[key]).timestamp() for key in ("start_early", "start_late"))
+    assert early <= run.at <= late, "the other job's time limit is five minutes"
+    assert late - early < 320
 
 
 def test_held_dependent_and_later_jobs_and_a_refused_one_buy_nothing(cluster: Trial) -> None:

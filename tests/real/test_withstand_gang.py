@@ -1,4 +1,4 @@
-"""A gang whose one worker fails: the other is not given to a lesser job, and the gang runs whole, at one site."""
+"""Gangs: one whose worker fails runs whole before a lesser job, and each runs at the one site it was bought for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    plan: dict[str, Any] = {"cpu_nodes": "cpu-[01-06]", "vms": {"cesnet": 2, "upv": 2}}
+    # an idle node stays for longer than a worker takes from its enrolment to its opening
+    plan: dict[str, Any] = {"cpu_nodes": "cpu-[01-06]", "vms": {"cesnet": 2, "upv": 2}, "idle": "4s"}
     with trial(tmp_path_factory.mktemp("gang"), **plan) as cluster:
         yield cluster
 
@@ -44,6 +45,55 @@ def test_a_gang_with_a_failed_worker_runs_whole_at_one_site_before_a_lesser_job(
     assert lesser_runs[0].at > first_line, "the lesser job took a node of the gang"
     # nobody ever had one of the gang's nodes open and used before the gang
     assert all(claim.used_at is None or claim.used_at.timestamp() >= first_line - 3 for claim in claims)
+    cluster.settle()
+
+
+WHOLE_NODE = "--cpus-per-task=4"
+
+
+def _bought_at_upv(cluster: Trial, *options: str) -> tuple[int, dict[str, int]]:
+    """A gang that is bought for upv while both VMs that cesnet may have are busy; it, and the jobs there by node."""
+    cluster.settle(powered_down=True)
+    singles = [cluster.submit("--constraint=cesnet", WHOLE_NODE, seconds=60) for _ in range(2)]
+    busy = {cluster.running(one).node: one for one in singles}
+    cluster.faults("upv").add("boot", "slow-boot", times=2, seconds=2)
+    gang = cluster.submit("--nodes=2", "--ntasks-per-node=1", WHOLE_NODE, *options, seconds=1)
+    cluster.until("both its VMs", lambda: len([one for one in cluster.living() if one.startswith("upv/")]) == 2)
+    return gang, busy
+
+
+def _constraint(cluster: Trial, job: int) -> str:
+    return cluster.front.run(["squeue", "-h", "-j", str(job), "-o", "%f"]).stdout.strip()
+
+
+def test_a_gang_starts_at_its_site_although_an_open_node_of_another_has_room(cluster: Trial) -> None:
+    gang, busy = _bought_at_upv(cluster)
+    cluster.until("its pin", lambda: _constraint(cluster, gang) == "upv")
+
+    def enrolled() -> bool:
+        return all(one.enrolled_at is not None for one in cluster.claims_for(gang))
+
+    cluster.until("both to enrol", enrolled)
+    # Slurm prefers nodes that follow upon each other: the last one of cesnet and the first one of upv
+    last = max(busy)
+    cluster.front.run(["scancel", str(busy[last])])
+    cluster.completes(gang)
+    hosts = cluster.hosts(gang)
+    sites = {cluster.last_claim(node).offer.site for node in hosts}
+    assert sites == {"upv"}, f"it ran on {hosts} at {sites}; {last} was free"
+    assert "kept at upv, where its nodes come" in cluster.texts(f"job {gang}")
+    cluster.settle()
+
+
+def test_what_a_gang_asked_for_is_put_back_when_its_nodes_do_not_come(cluster: Trial) -> None:
+    gang, _ = _bought_at_upv(cluster, "--constraint=cpu")
+    cluster.until("its pin", lambda: _constraint(cluster, gang) == "cpu&upv")
+    cluster.post("pause", {})
+    nodes = [one.node for one in cluster.claims_for(gang)]
+    cluster.post("nodes/poweroff", {"nodes": nodes})
+    cluster.until("its own constraint", lambda: _constraint(cluster, gang) == "cpu")
+    cluster.post("resume", {})
+    cluster.completes(gang, timeout=60)
     cluster.settle()
 
 

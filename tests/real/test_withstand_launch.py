@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -71,9 +72,7 @@ def test_a_refused_launch_goes_to_the_next_offer(cluster: Trial, fault: str, wor
     assert words in bad.reason
 
 
-@pytest.mark.parametrize(
-    "fault", ["api-error", pytest.param("throttled", marks=pytest.mark.slow), "timeout-after-effect"]
-)
+@pytest.mark.parametrize("fault", ["api-error", "timeout-after-effect"])
 def test_a_launch_without_an_answer_is_repeated_with_its_key_and_makes_one_vm(cluster: Trial, fault: str) -> None:
     cluster.faults("cesnet").add("launch", fault)
     job = cluster.submit()
@@ -82,6 +81,18 @@ def test_a_launch_without_an_answer_is_repeated_with_its_key_and_makes_one_vm(cl
     assert (claim.offer.site, claim.address) == ("cesnet", run.address)
     launches = cluster.launched("cesnet").count(claim.key)
     assert launches == (1 if fault == "timeout-after-effect" else 2)
+
+
+@pytest.mark.slow
+def test_a_throttled_launch_is_repeated_once_the_site_has_had_its_time(tmp_path: Path) -> None:
+    pace = {"retry_offer": "2s", "retry_offer_longest": "2s"}
+    with trial(tmp_path, pace, pool={"boot_deadline": "30s"}) as cluster:
+        cluster.faults("cesnet").add("launch", "throttled")
+        job = cluster.submit()
+        (run,) = cluster.completes(job)
+        (claim,) = cluster.claims_for(job)
+        assert (claim.offer.site, claim.address) == ("cesnet", run.address)
+        assert cluster.launched("cesnet").count(claim.key) == 2
 
 
 def _state_when_failed(cluster: Trial, job: int) -> str:

@@ -1,12 +1,13 @@
 """No secret is printed, stored or shown: after and during a day's work none is found where it should not be.
 
-The secrets are the cluster's munge key, the key behind the tickets, the CA's key, and every ticket: a ticket stands in
-the user-data of its own VM and nowhere else.
+The secrets are the cluster's munge key, the key behind the tickets, the CA's key, what else the signer keeps, and every
+ticket: a ticket stands in the user-data of its own VM and nowhere else. And no VM's own key ever leaves the VM.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import stat
 import threading
 from collections.abc import Iterator
@@ -32,8 +33,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
 def test_no_secret_is_in_the_ledger_the_logs_the_answers_or_any_command_line(cluster: Trial) -> None:
     seen: set[bytes] = set()
     readable: set[str] = set()
+    keys: dict[Path, bytes] = {}
     over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(cluster, over, seen, readable))
+    watcher = threading.Thread(target=_watch, args=(cluster, over, seen, readable, keys))
     watcher.start()
     try:
         cluster.faults("cesnet").add("boot", "boot-fails", match={"node": "cpu-02"})
@@ -54,13 +56,13 @@ def test_no_secret_is_in_the_ledger_the_logs_the_answers_or_any_command_line(clu
     needles = {f"the ticket of {one.node}": [tickets.issue(one.key).encode()] for one in cluster.claims()}
     assert len(needles) >= 3
     files = {"munge key": cluster.front.folder / "etc" / "munge.key"}
-    files |= {
-        path.name: path for path in cluster.state.iterdir() if path.suffix == ".key" or path.name.endswith("-key.pem")
-    }
-    assert {"ticket.key"} <= set(files), sorted(path.name for path in cluster.state.iterdir())
+    files |= {path.name: path for path in cluster.state.rglob("*.key")}
+    assert {"ticket.key", "ca-1.key"} <= set(files), sorted(path.name for path in cluster.state.rglob("*"))
     for name, path in files.items():
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, f"{path} is open to others"
         needles[name] = _forms(path.read_bytes())
+    assert keys, "no key of a VM was seen"
+    needles |= {f"the key in {path}": _forms(key) for path, key in keys.items()}
     places = {str(path): path.read_bytes() for path in _kept(cluster)}
     places |= {"the answers of the API": answers, "command lines": b"\0\n".join(seen)}
     assert any(path.endswith("ledger.db") for path in places)
@@ -91,7 +93,8 @@ def _has(text: bytes, forms: list[bytes]) -> bool:
 
 def _kept(cluster: Trial) -> list[Path]:
     """What stays after a VM: the ledger, the daemon's log, the sites' own records, the user's home."""
-    kept = [*cluster.state.glob("ledger.db*"), cluster.folder / "cluesd.log", cluster.config]
+    kept = [*cluster.state.glob("ledger.db*"), *cluster.folder.glob("*.log"), cluster.config]
+    kept += [cluster.state / "inventory.json", *(cluster.state / "trust").iterdir(), *cluster.state.rglob("issued.db*")]
     for site in cluster.plan.vms:
         folder = cluster.folder / "sites" / site
         kept += [folder / "calls.jsonl", *folder.glob("instances/*.json"), *folder.glob("faults.json")]
@@ -104,8 +107,11 @@ def _answers(cluster: Trial) -> bytes:
     return b"\n".join([*(cluster.client.get(path) for path in paths), cluster.client.get("events", [("limit", 1000)])])
 
 
-def _watch(cluster: Trial, over: threading.Event, seen: set[bytes], readable: set[str]) -> None:
-    """Collect every command line of every process, and every file of a VM's folder that others can get at."""
+def _watch(
+    cluster: Trial, over: threading.Event, seen: set[bytes], readable: set[str], keys: dict[Path, bytes]
+) -> None:
+    """Collect every command line of every process, every file of a VM's folder that others can get at, and the keys
+    that VMs made for themselves."""
     while not over.wait(0.02):
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -116,3 +122,7 @@ def _watch(cluster: Trial, over: threading.Event, seen: set[bytes], readable: se
             for folder in (cluster.folder / "sites" / site, cluster.folder / "sites" / site / "vms"):
                 if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
                     readable.add(str(folder))
+            with contextlib.suppress(OSError):  # a VM's folder goes with it
+                for path in (cluster.folder / "sites" / site).rglob("tls/key.pem"):
+                    if path not in keys and (key := path.read_bytes()).count(b"-----") == 4:
+                        keys[path] = key

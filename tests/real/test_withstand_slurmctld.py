@@ -69,7 +69,9 @@ def test_a_reconfigure_leaves_nodes_bound_and_jobs_running(cluster: Trial) -> No
     began = time.monotonic()
     cluster.until(
         "the site to be the node's active feature again",
-        lambda: set(cluster.front.node_field(node, "ActiveFeatures").split(",")) == {"cpu", claim.offer.site},
+        lambda: (
+            set(cluster.front.node_field(node, "ActiveFeatures").split(",")) == {"cpu", claim.offer.site, "on-demand"}
+        ),
     )
     print(f"active features asserted again after {time.monotonic() - began:.1f} s")
     assert cluster.front.node_field(node, "NodeAddr") == claim.address

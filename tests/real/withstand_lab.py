@@ -141,6 +141,11 @@ class Trial(Cluster):
 
         def settled() -> bool:
             nodes = self.nodes().values()
+            if self.plan.eager:
+                off = all("POWERED_DOWN" in node["slurm"] for node in nodes)
+                closed = {node["name"] for node in nodes if {"DRAIN", "DOWN"} & set(node["slurm"])}
+                planned = {node["name"] for node in nodes if node["pool"] not in self.plan.eager}
+                return off and closed == planned and not self.living()
             if powered_down or all(node["state"] == "off" for node in nodes):
                 return all(node["state"] == "off" and {"DRAIN", "POWERED_DOWN"} <= set(node["slurm"]) for node in nodes)
             return not self.living() and all(node["state"] in ("off", "stopping") for node in nodes)

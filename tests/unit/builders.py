@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clues.model import (
     Breaker,
+    Budget,
+    Budgets,
     Claim,
     ClaimState,
     ClusterSnapshot,
+    Flavor,
+    Forecast,
     Gpu,
     Instance,
     InstanceState,
@@ -29,12 +34,17 @@ from clues.model import (
     Offer,
     Operator,
     Outlook,
+    Period,
     Plan,
     Pool,
+    Price,
     Published,
+    Quota,
     Resources,
     Settings,
     Site,
+    SiteTerms,
+    Spent,
     Verdict,
     Wish,
     World,
@@ -122,6 +132,11 @@ def make_node(name: str = "cpu-1", flags: Iterable[str] = OFF, **more: Any) -> N
             **more,
         }
     )
+
+
+def spent(amount: float, pool: str = "cpu", account: str = "") -> Spent:
+    """Return what was spent, all of it within the hour."""
+    return Spent({period: {(pool, account): amount} for period in Period})
 
 
 def make_job(job: str = "101", state: str = "PENDING", **more: Any) -> Job:
@@ -310,7 +325,7 @@ def hybrid() -> Published:
             )
         }
     )
-    world = make_world(nodes, jobs, claims, sites=("cesnet", "upv"), memory=memory, spent_today=14.3)
+    world = make_world(nodes, jobs, claims, sites=("cesnet", "upv"), memory=memory, spent=spent(14.3))
     throttled = Observed(Listing("aws", ago(minutes=4), ()), ago(minutes=4), "throttled, again in 40 s")
     listings = {**world.listings, "upv": Observed(Listing("upv", ago(seconds=3), ()), ago(seconds=3)), "aws": throttled}
     operator = Operator(wishes={"cpu-006": Wish.DISABLED})
@@ -321,8 +336,48 @@ def hybrid() -> Published:
         memory=memory,
         operator=operator,
         cluster=world.cluster,
-        spent_today=14.3,
+        spent=spent(14.3),
     )
-    plan = Plan(outlooks=outlooks, memory=memory, cost_per_hour=1.92)
-    settings = make_settings([cpu, gpu], sites, budget_per_day=200.0)
+    forecasts = {
+        "4240_[1-2]": Forecast(ahead(minutes=3), ahead(minutes=4), ahead(minutes=5), "2 nodes that start"),
+        "4242": Forecast(ahead(minutes=38), ahead(minutes=50), ahead(minutes=75), "running jobs of gpu"),
+        "4250": Forecast(waits_for="other jobs"),
+    }
+    plan = Plan(outlooks=outlooks, forecasts=forecasts, memory=memory, cost_per_hour=1.92)
+    settings = make_settings([cpu, gpu], sites, budgets=Budgets(Budget(per_day=200.0)))
     return make_published(settings, world, plan)
+
+
+def told_terms() -> dict[str, SiteTerms]:
+    """Return what the sites of :func:`hybrid` tell of their terms: one tells much, one little, one nothing."""
+    onprem = SiteTerms(
+        quota=Observed(Quota(Limits(vms=8, cpus=96), Resources(cpus=48), 6), ago(minutes=2)),
+        prices=Observed({}, ago(minutes=2)),
+        flavors=Observed({"hpc.8core": Flavor("hpc.8core", Resources(8, 32 * 1024))}, ago(minutes=2)),
+    )
+    upv_price = Price(0.02, "USD", "the template's cost")
+    lone = SiteTerms(
+        quota=Observed(None, ago(minutes=2)), prices=Observed({"upv/medium/on-demand": upv_price}, ago(minutes=2))
+    )
+    aws = SiteTerms(credentials=Observed(ahead(hours=20), ago(minutes=4)), quota=Observed(error="403 not authorized"))
+    return {"cesnet": onprem, "upv": lone, "aws": aws}
+
+
+def haggled() -> Published:
+    """Return the cluster of :func:`hybrid` with what its sites tell of their terms."""
+    published = hybrid()
+    pools = {
+        name: replace(pool, offers=tuple(_unpriced(one) if one.site == "upv" else one for one in pool.offers))
+        for name, pool in published.settings.pools.items()
+    }
+    terms = told_terms()
+    counted = {key: one for key, one in published.world.claims.items() if one.offer.site == "cesnet"}
+    return replace(
+        published,
+        settings=replace(published.settings, pools=pools),
+        world=replace(published.world, terms={**terms, "cesnet": replace(terms["cesnet"], counted=counted)}),
+    )
+
+
+def _unpriced(offer: Offer) -> Offer:
+    return replace(offer, price_per_hour=None)

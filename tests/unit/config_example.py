@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from clues import templates
 from clues.config import CONNECTORS, LRMS, OVERLAYS, Plugins, check
-from clues.model import Gpu, Resources
+from clues.model import Gpu, Resources, Settings
 
 EXAMPLE = templates.read("clues.yaml")
 
@@ -81,6 +81,21 @@ class Flat(_Strict):
         return value
 
 
+class OpenVpn(Flat):
+    """It wants a key of its own besides."""
+
+    port: int = 1194
+    address: str = ""
+    front: str = ""
+
+
+def overlapping(_: OpenVpn, settings: Settings) -> list[tuple[tuple[str | int, ...], str]]:
+    """A plugin that finds something wrong with one of the sites."""
+    return [
+        (("sites", name, "network"), "does not please") for name, site in settings.sites.items() if "66" in site.network
+    ]
+
+
 class Plugin:
     def __init__(self, config: type[BaseModel], **more: Any) -> None:
         self.Config = config
@@ -103,8 +118,18 @@ PLUGINS: Plugins = {
         "local": Plugin(Local, flavors_from_config=local_flavors, network_is_cidr=True),
         "breaks": Plugin(Breaks),
     },
-    LRMS: {"slurm": Plugin(Nothing)},
-    OVERLAYS: {"flat": Plugin(Flat), "narrow": Plugin(Nothing, attaches=frozenset({"local"}))},
+    LRMS: {"slurm": Plugin(Nothing, services=lambda _: [("tcp", 6817, 6817)])},
+    OVERLAYS: {
+        "flat": Plugin(Flat),
+        "narrow": Plugin(Nothing, attaches=frozenset({"local"})),
+        "openvpn": Plugin(
+            OpenVpn,
+            attaches=frozenset({"local", "router", "direct"}),
+            mistakes=overlapping,
+            front=lambda config: "10.77.252.1" if config.public else "",
+            services=lambda _: [("udp", 53, 53)],
+        ),
+    },
 }
 
 SMALL = """\
@@ -131,6 +156,6 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def errors(folder: Path, text: str | bytes) -> list[str]:
+def errors(folder: Path, text: str | bytes, plugins: Plugins = PLUGINS) -> list[str]:
     """Return the mistakes of a configuration, without the folder's name before them."""
-    return [error.removeprefix(f"{folder}/") for error in check(write(folder, text), PLUGINS).errors]
+    return [error.removeprefix(f"{folder}/") for error in check(write(folder, text), plugins).errors]

@@ -51,11 +51,27 @@ ONE_MISTAKE: dict[str, tuple[str, str, str]] = {
     "a word of Slurm": ("cpu-[1-4]", "default", "10: pools.cpu.nodes: 'default' cannot be a node: this word means something else to Slurm"),
     "too many nodes": ("cpu-[1-4]", "cpu-[1-70000]", "10: pools.cpu.nodes: 'cpu-[1-70000]' stands for more than 65,536 names"),
     "more warm than there are": ("    shape", "    keep_warm: 5\n    shape", "11: pools.cpu.keep_warm: 5 nodes, but the pool has 4"),
+    "eager and warm": ("    shape", "    mode: eager\n    keep_warm: 1\n    shape", "12: pools.cpu.keep_warm: belongs to mode: planned"),
+    "eager and auto": ("    shape", "    mode: eager\n    idle: auto\n    shape", "12: pools.cpu.idle: 'auto' belongs to mode: planned"),
+    "eager and consolidated": ("    shape", "    mode: eager\n    consolidate: true\n    shape", "12: pools.cpu.consolidate: belongs to mode: planned"),
+    "no day": ("    shape", "    keep_warm: {nodes: 1, when: Mun-Fri 08:00-18:00}\n    shape", "11: pools.cpu.keep_warm.when: 'Mun' is no day (did you mean Sun or Mon?): write days, hours and a time zone"),
+    "no hours": ("    shape", "    keep_warm: {nodes: 1, when: Mon-Fri}\n    shape", "11: pools.cpu.keep_warm.when: 'Mon-Fri' names no hours"),
+    "no time of day": ("    shape", "    keep_warm: {nodes: 1, when: 08:00-25:00}\n    shape", "11: pools.cpu.keep_warm.when: 25:00 is no time of day"),
+    "no time zone": ("    shape", "    keep_warm: {nodes: 1, when: 08:00-18:00 Europe/Prag}\n    shape", "11: pools.cpu.keep_warm.when: 'Europe/Prag' is no time zone (did you mean Europe/Prague or Europe/Paris?)"),
+    "too much of a window": ("    shape", "    keep_warm: {nodes: 1, when: 08:00-18:00 UTC please}\n    shape", "11: pools.cpu.keep_warm.when: 'please' is too much after the time zone"),
+    "a bad one of several": ("    shape", "    keep_warm: [1, {nodes: 2, when: Mon 9-17}]\n    shape", "11: pools.cpu.keep_warm[1].when: '9-17' are no hours: write them as 08:00-18:00"),
+    "no share": ("    shape", "    disrupt: 0%\n    shape", "11: pools.cpu.disrupt: found '0%': write a share from 1% to 100%"),
     "a site as a feature": ("    shape", "    features: [a]\n    shape", "11: pools.cpu.features: a is a site"),
+    "a market as a feature": ("    shape", "    features: [spot]\n    shape", "11: pools.cpu.features: spot is a market"),
     "a feature with a sign of constraints": ("    shape", '    features: ["x&y"]\n    shape', "11: pools.cpu.features[0]: 'x&y' cannot be a name"),
     "a partition twice": ("    shape", "    partitions: [p, p]\n    shape", "11: pools.cpu.partitions: names p twice"),
     "money without a rate": ("image: any", "image: any, price: 1 USD", "13: pools.cpu.offers[0].price: '1.00 USD' is not in EUR and has no rate: write under rates"),
     "money without a currency": ("image: any", "image: any, price: 1", "13: pools.cpu.offers[0].price: found 1: write a number and its unit, such as '25 EUR'"),
+    "a budget in no time zone": ("cluster: demo", "cluster: demo\nbudget: {time_zone: Europe/Atlantis}", "2: budget.time_zone: 'Europe/Atlantis' is no time zone"),
+    "a path as a time zone": ("cluster: demo", "cluster: demo\nbudget: {time_zone: ../etc/passwd}", "2: budget.time_zone: '../etc/passwd' is no time zone"),
+    "no account": ("cluster: demo", "cluster: demo\nbudget: {accounts: {Physics: {per_day: 1 EUR}}}", "2: budget.accounts.Physics: 'Physics' is no account of Slurm's"),
+    "a budget without a rate": ("cluster: demo", "cluster: demo\nbudget: {accounts: {physics: {per_month: 1 USD}}}", "2: budget.accounts.physics.per_month: '1.00 USD' is not in EUR"),
+    "a pool's budget without a rate": ("    shape", "    budget: {per_day: 1 USD}\n    shape", "11: pools.cpu.budget.per_day: '1.00 USD' is not in EUR"),
     "a rate for nothing": ("cluster: demo", "cluster: demo\nrates: {euro: 2}", "2: rates.euro: is not a currency"),
     "a rate for the own currency": ("cluster: demo", "cluster: demo\nrates: {EUR: 2}", "2: rates.EUR: is the cluster's own currency"),
     "a rate of nothing": ("cluster: demo", "cluster: demo\nrates: {USD: 0}", "2: rates.USD: 0 has to be more than 0"),
@@ -64,6 +80,16 @@ ONE_MISTAKE: dict[str, tuple[str, str, str]] = {
     "no network": ("10.77.0.0/16", "10.77.0.1/16", "2: overlay.network: '10.77.0.1/16' is not a network"),
     "nowhere to enrol": ("overlay: {network: 10.77.0.0/16}", "enrolment: {}", "2: enrolment: cannot tell where workers find it"),
     "not an address": ("cluster: demo", "cluster: demo\nenrolment: {listen: everywhere}", "2: enrolment.listen: 'everywhere' is not an address: write host:port"),
+    "a port that nobody can be told": ("cluster: demo", 'cluster: demo\nenrolment: {listen: "0.0.0.0:0"}', "2: enrolment.listen: port 0 is none that a VM could be told"),
+    "a router for a local site": ("    network", "    router: {flavor: small, image: r}\n    network", "6: sites.a.router: belongs to attach: router, and this site has attach: local"),
+    "accounts of the system": ("cluster: demo", "cluster: demo\naccounts: {uids: 0-60000}", "2: accounts.uids: 0-60000: it begins at 500 or above (below are system accounts) and rises"),
+    "no range of accounts": ("cluster: demo", "cluster: demo\naccounts: {uids: 1000}", "2: accounts.uids: found 1000: write the first and the last user id: 1000-59999"),
+    "a share of everything": ("cluster: demo", "cluster: demo\nshares: [{path: /}]", "2: shares[0].path: '/' cannot be shared"),
+    "a share with suid": ("cluster: demo", "cluster: demo\nshares: [{path: /home, options: 'hard,suid'}]", "2: shares[0].options: suid is not allowed here: every share is mounted nosuid and nodev"),
+    "options of a shell": ("cluster: demo", "cluster: demo\nshares: [{path: /home, options: 'hard;id'}]", "2: shares[0].options: 'hard;id' are no options"),
+    "a share in a share": ("cluster: demo", "cluster: demo\nshares: [{path: /home}, {path: /home/a}]", "2: shares[1].path: /home/a and /home lie in each other"),
+    "a tenant network that is none": ("    network", "    tenant_networks: 10.0.0.1/8\n    network", "6: sites.a.tenant_networks: '10.0.0.1/8' is not a network"),
+    "a range that the overlay refuses": ("10.77.1.0/24", "10.77.66.0/24", "6: sites.a.network: does not please"),
     "a port too high": ("cluster: demo", 'cluster: demo\nenrolment: {listen: "a:70000"}', "2: enrolment.listen: 'a:70000' is not an address"),
     "a relative path": ("cluster: demo", "cluster: demo\nstate: var", "2: state: 'var' is not an absolute path"),
     "a long socket": ("cluster: demo", f"cluster: demo\nsocket: /{'x' * 107}", "2: socket: "),
@@ -119,7 +145,7 @@ def test_two_pools_with_one_node_name_are_told_with_the_names(tmp_path: Path) ->
 def test_all_pools_together_have_no_more_nodes_than_slurm(tmp_path: Path) -> None:
     text = EXAMPLE.replace("cpu-[001-100]", "cpu-[1-40000]").replace("gpu-[01-16]", "gpu-[1-40000]")
     assert errors(tmp_path, text) == [
-        "clues.yaml:35: pools: there are 80,000 nodes in all pools together: Slurm has at most 65,536"
+        "clues.yaml:43: pools: there are 80,000 nodes in all pools together: Slurm has at most 65,536"
     ]
 
 
@@ -133,6 +159,33 @@ def test_sites_do_not_share_addresses(tmp_path: Path) -> None:
 def test_an_overlay_that_cannot_carry_a_site_is_told(tmp_path: Path) -> None:
     text = SMALL.replace("0.0/16}", "0.0/16, type: narrow}").replace("    network:", "    attach: router\n    network:")
     assert errors(tmp_path, text) == ["clues.yaml:6: sites.a.attach: the overlay 'narrow' has only: local"]
+
+
+ROUTER = SMALL.replace("0.0/16}", "0.0/16, public: head}").replace(
+    "    network:", "    attach: router\n    router: {flavor: small, image: r}\n    network:"
+)
+
+#: What is changed in a small example with a router, and the one mistake that this has to be.
+ROUTER_MISTAKE: dict[str, tuple[str, str, str]] = {
+    "no router": ("    router: {flavor: small, image: r}\n", "", "6: sites.a.attach: 'router' needs a router VM: write router: {flavor: ..., image: ...} beside it"),
+    "nowhere to call": (", public: head", "", "6: sites.a.attach: 'router' needs overlay.public: where VMs of other sites call the front-end"),
+    "a router without an image": (", image: r", "", "7: sites.a.router: 'image' is missing: The image that the router starts from."),
+    "no such flavor": ("flavor: small, image: r", "flavor: smal, image: r", "7: sites.a.router.flavor: site a has no flavor 'smal' (did you mean small?); it has: small, gpu"),
+    "a name for a range": ("10.77.1.0/24", "workers", "8: sites.a.network: found 'workers': attach: router needs a range, with its first address"),
+    "no range": ("    network: 10.77.1.0/24\n", "", "4: sites.a: 'network' is missing: attach: router needs a range"),
+    "a router's price without a rate": ("image: r", "image: r, price: 1 USD", "7: sites.a.router.price: '1.00 USD' is not in EUR and has no rate"),
+    "an endpoint that is none": ("image: r", "image: r, public: 'a b'", "7: sites.a.router.public: 'a b' is not an address"),
+    "two markets": ("image: r", "image: r, market: [spot]", "7: sites.a.router.market: found a list: it has to be 'on-demand' or 'spot'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROUTER_MISTAKE)
+def test_a_mistake_about_a_router_is_told_once(tmp_path: Path, name: str) -> None:
+    old, new, told = ROUTER_MISTAKE[name]
+    assert errors(tmp_path, ROUTER) == []
+    found = errors(tmp_path, ROUTER.replace(old, new, 1))
+    assert len(found) == 1, found
+    assert found[0].startswith(f"clues.yaml:{told}"), found[0]
 
 
 @pytest.mark.parametrize("key", ["password", "client_secret", "auth-token", "api_key", "PASSWORD", "access_key_id"])

@@ -11,16 +11,22 @@ from clues.errors import CloudError, LrmsError, NoCapacity, NotFound, OutcomeUnk
 from clues.executor import Executor
 from clues.model import (
     Action,
+    Annotate,
     Bind,
     Claim,
     ClaimState,
     Drain,
+    Forget,
+    GiveUp,
     Launch,
     LaunchOutcome,
     LaunchRequest,
+    LaunchTogether,
     Open,
     Pin,
     PowerOff,
+    PowerUp,
+    Release,
     Terminate,
 )
 from tests.unit.builders import make_claim, make_instance
@@ -88,6 +94,22 @@ class Recorder:
     def pin(self, job: str, site: str, original: str) -> None:
         self._ask("pin", job, site, original)
 
+    def release(self, nodes: Sequence[str]) -> None:
+        self._ask("release", nodes)
+
+    def power_up(self, nodes: Sequence[str]) -> None:
+        self._ask("power_up", nodes)
+
+    def give_up(self, nodes: Sequence[str], reason: str) -> tuple[str, ...]:
+        self._ask("give_up", nodes, reason)
+        return tuple(nodes)
+
+    def annotate(self, job: str, text: str) -> None:
+        self._ask("annotate", job, text)
+
+    def forget(self, requests: Sequence[str]) -> None:
+        self._ask("forget", requests)
+
     def launched(self, outcome: LaunchOutcome) -> None:
         self.answers.append(("launched", outcome.launch_key, outcome.instance and outcome.instance.id, outcome.error))
 
@@ -137,6 +159,11 @@ ORDERS: list[tuple[Action, tuple[Any, ...]]] = [
     (Open(("cpu-1", "cpu-2")), ("open", ("cpu-1", "cpu-2"))),
     (Drain(("cpu-1",), "clues:off"), ("drain", ("cpu-1",), "clues:off")),
     (PowerOff(("cpu-1",), "clues:off", vanished=True), ("power_off", ("cpu-1",), "clues:off", True)),
+    (Release(("cpu-1",)), ("release", ("cpu-1",))),
+    (PowerUp(("cpu-1",)), ("power_up", ("cpu-1",))),
+    (GiveUp(("cpu-1",), "clues:none"), ("give_up", ("cpu-1",), "clues:none")),
+    (Annotate("42", "no room"), ("annotate", "42", "no room")),
+    (Forget(("a.json",)), ("forget", ("a.json",))),
     (Bind("cpu-1", "10.77.1.10", frozenset({"upv", "cpu"})), ("bind", "cpu-1", "10.77.1.10", ["cpu", "upv"])),
     (Pin("101", "upv", "a"), ("pin", "101", "upv", "a")),
 ]
@@ -151,6 +178,34 @@ def test_orders_go_to_the_batch_system(
     assert workers.work() == ["lrms"]
     assert recorder.asked == [asked]
     assert recorder.answers == [("ordered", action, None)]
+
+
+MATE = make_claim("cpu-2", state=ClaimState.LAUNCHING)
+
+
+def act_on_both(executor: Executor, recorder: Recorder, *keys: str) -> None:
+    recorder.outcomes = [LaunchOutcome(key, error=NoCapacity("full")) for key in keys]
+    executor.carry_out([LaunchTogether((CLAIM.key, MATE.key))], {CLAIM.key: CLAIM, MATE.key: MATE})
+
+
+def test_vms_of_one_call_go_out_together_and_each_has_its_answer(parts: tuple[Held, Recorder, Executor]) -> None:
+    workers, recorder, executor = parts
+    act_on_both(executor, recorder, CLAIM.key, MATE.key)
+    assert executor.in_flight == {CLAIM.key, MATE.key}
+    assert workers.work() == ["cesnet"]
+    assert recorder.asked == [("launch", CLAIM.key, MATE.key)]
+    assert [(name, key, type(error)) for name, key, _, error in recorder.answers] == [
+        ("launched", CLAIM.key, NoCapacity),
+        ("launched", MATE.key, NoCapacity),
+    ]
+    assert executor.in_flight == frozenset()
+
+
+def test_an_answer_that_lacks_one_of_them_is_no_answer(parts: tuple[Held, Recorder, Executor]) -> None:
+    workers, recorder, executor = parts
+    act_on_both(executor, recorder, CLAIM.key)
+    workers.work()
+    assert [type(answer[3]) for answer in recorder.answers] == [OutcomeUnknown] * 2
 
 
 def test_orders_keep_their_sequence(parts: tuple[Held, Recorder, Executor]) -> None:
@@ -195,17 +250,17 @@ def test_an_empty_answer_is_an_unknown_outcome(parts: tuple[Held, Recorder, Exec
     assert isinstance(recorder.answers[0][3], OutcomeUnknown)
 
 
-@pytest.mark.parametrize(("error", "told"), [(None, None), (NotFound("gone already"), None)])
-def test_a_vm_that_is_gone_already_was_ended_well(
-    parts: tuple[Held, Recorder, Executor], error: Exception | None, told: object
+@pytest.mark.parametrize("error", [None, NotFound("it carries no tags of ours"), Transient("503")])
+def test_the_answer_to_a_termination_comes_back_as_it_is(
+    parts: tuple[Held, Recorder, Executor], error: Exception | None
 ) -> None:
     workers, recorder, executor = parts
     recorder.error = error
     act(executor, Terminate(CLAIM.key, "cesnet", "i-1"))
     assert executor.in_flight == {CLAIM.key}
-    workers.work()
+    assert workers.work() == ["cesnet/ends"]  # not behind the site's launches
     assert recorder.asked == [("terminate", "i-1")]
-    assert recorder.answers == [("terminated", CLAIM.key, told)]
+    assert recorder.answers == [("terminated", CLAIM.key, error)]
     assert executor.in_flight == frozenset()
 
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clues.errors import ConfigError, QuotaExceeded
+from clues.inventory import Inventory
 from clues.model import Claim, ClaimState, Kind, Offer, Pace, Resources, Settings, Site
 from clues.ports import PluginContext
-from vrouter.flat import PLUGIN, FlatConfig, FlatOverlay, choose_address
+from vrouter.addressing import choose
+from vrouter.flat import PLUGIN, FlatConfig, FlatOverlay
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 REST = timedelta(minutes=2)
@@ -55,8 +57,8 @@ def overlay(**networks: str) -> FlatOverlay:
 def test_the_lowest_free_address_is_given_from_10_up() -> None:
     flat = overlay(upv="10.77.2.0/24", cesnet="10.77.1.0/24")
     held = [claim("a", "10.77.2.10"), claim("b", "10.77.2.12"), claim("c", "10.77.1.11", site="cesnet")]
-    assert flat.reserve(claim("new"), held, NOW) == "10.77.2.11"
-    assert flat.reserve(claim("new", site="cesnet"), held, NOW) == "10.77.1.10"
+    assert flat.reserve(claim("new"), held, NOW).address == "10.77.2.11"
+    assert flat.reserve(claim("new", site="cesnet"), held, NOW).address == "10.77.1.10"
 
 
 @pytest.mark.parametrize(
@@ -69,32 +71,32 @@ def test_the_lowest_free_address_is_given_from_10_up() -> None:
 )
 def test_an_address_rests_after_its_claim_has_ended(ended: timedelta, given: str) -> None:
     flat = overlay(upv="10.77.2.0/24")
-    assert flat.reserve(claim("new"), [claim("old", "10.77.2.10", ended=ended)], NOW) == given
+    assert flat.reserve(claim("new"), [claim("old", "10.77.2.10", ended=ended)], NOW).address == given
 
 
 def test_a_failed_claim_holds_its_address_until_its_vm_is_gone() -> None:
     flat = overlay(upv="10.77.2.0/24")
     failed = claim("old", "10.77.2.10", state=ClaimState.FAILED)
-    assert flat.reserve(claim("new"), [failed], NOW) == "10.77.2.11"
+    assert flat.reserve(claim("new"), [failed], NOW).address == "10.77.2.11"
 
 
 def test_asked_again_it_answers_the_same() -> None:
     flat = overlay(upv="10.77.2.0/24")
     mine = claim("mine", "10.77.2.14")
-    assert flat.reserve(mine, [mine, claim("a", "10.77.2.10")], NOW) == "10.77.2.14"
+    assert flat.reserve(mine, [mine, claim("a", "10.77.2.10")], NOW).address == "10.77.2.14"
 
 
 def test_a_full_range_is_a_quota() -> None:
     flat = overlay(upv="10.77.2.0/28")  # .10 to .14
     held = [claim(str(number), f"10.77.2.{number}") for number in range(10, 15)]
-    assert flat.reserve(claim("new"), held[:-1], NOW) == "10.77.2.14"
+    assert flat.reserve(claim("new"), held[:-1], NOW).address == "10.77.2.14"
     with pytest.raises(QuotaExceeded, match=r"site upv: no address of 10\.77\.2\.0/28 is free"):
         flat.reserve(claim("new"), held, NOW)
 
 
 @pytest.mark.parametrize("network", ["", "workers"])
 def test_where_the_cloud_chooses_nothing_is_reserved(network: str) -> None:
-    assert overlay(upv=network).reserve(claim("new"), [], NOW) == ""
+    assert overlay(upv=network).reserve(claim("new"), [], NOW).address == ""
 
 
 @given(st.sets(st.integers(10, 30)), st.sets(st.integers(10, 30)))
@@ -103,13 +105,16 @@ def test_no_two_claims_ever_share_an_address(live: set[int], resting: set[int]) 
     claims = [claim(f"l{number}", f"10.77.2.{number}") for number in live]
     claims += [claim(f"r{number}", f"10.77.2.{number}", ended=timedelta(seconds=1)) for number in resting]
     free = sorted(set(range(10, 31)) - live - resting)
-    chosen = choose_address(network, claim("new"), claims, NOW, REST)
-    assert chosen == (f"10.77.2.{free[0]}" if free else None)
+    if free:
+        assert choose(network, claim("new"), claims, NOW, REST, lambda one: one.address) == f"10.77.2.{free[0]}"
+    else:
+        with pytest.raises(QuotaExceeded):
+            choose(network, claim("new"), claims, NOW, REST, lambda one: one.address)
 
 
 def test_a_large_range_costs_nothing_to_search() -> None:
     network = ipaddress.ip_network("fd00::/64")
-    assert choose_address(network, claim("new"), [claim("a", "fd00::a")], NOW, REST) == "fd00::b"
+    assert choose(network, claim("new"), [claim("a", "fd00::a")], NOW, REST, lambda one: one.address) == "fd00::b"
 
 
 def test_every_mistake_in_the_ranges_is_told_at_once() -> None:
@@ -122,8 +127,17 @@ def test_every_mistake_in_the_ranges_is_told_at_once() -> None:
     assert "is too small" in lines[2]
 
 
-def test_status_says_flat_for_every_site() -> None:
-    assert overlay(upv="10.77.2.0/24", aws="").status() == {"upv": "flat", "aws": "flat"}
+def test_who_belongs_to_the_cluster_is_written_down(tmp_path: Path) -> None:
+    settings = Settings("deep", {"upv": Site("upv", "local", network="10.77.2.0/24")}, {})
+    flat = PLUGIN.build(FlatConfig(network="10.77.0.0/16"), PluginContext("uuid", "deep", tmp_path), settings)
+    flat.publish([claim("a", "10.77.2.10"), claim("b", "10.77.2.11", ended=timedelta(1))], NOW)
+    written = Inventory.from_json((tmp_path / "inventory.json").read_text())
+    assert [(one.key, one.address, one.tunnel) for one in written.members] == [("a", "10.77.2.10", "")]
+    assert (written.cluster, written.network, written.transit) == ("uuid", "10.77.0.0/16", "")
+
+
+def test_there_is_no_tunnel_to_tell_of() -> None:
+    assert overlay(upv="10.77.2.0/24", aws="").status() is None
 
 
 def test_a_network_that_is_none_is_refused() -> None:

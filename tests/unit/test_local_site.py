@@ -185,11 +185,27 @@ def test_what_is_gone_takes_no_room(tmp_path: Path) -> None:
     assert admit(request(12, address="10.77.1.11"), site, store, context()).address == "10.77.1.11"
 
 
-@pytest.mark.parametrize(
-    "address", ["", "10.78.0.5", "10.77.0.1", "10.77.0.0", "10.77.255.255", "somewhere", "fe80::1"]
-)
+@pytest.mark.parametrize("address", ["10.78.0.5", "10.77.0.1", "10.77.0.0", "10.77.255.255", "somewhere", "fe80::1"])
 def test_a_wrong_address_is_refused(tmp_path: Path, address: str) -> None:
     assert refusal(config(tmp_path), request(2, address=address)) is InvalidRequest
+
+
+def test_a_request_without_an_address_gets_a_free_one_and_keeps_it(tmp_path: Path) -> None:
+    site = config(tmp_path, gateway="10.77.3.1", prefix=28)
+    store = Store(tmp_path)
+    taken = admit(request(1, address="10.77.3.11"), site, store, context())
+    chosen = [admit(request(number, address=""), site, store, context()).address for number in (2, 3, 2, 4)]
+    assert chosen == ["10.77.3.10", "10.77.3.12", "10.77.3.10", "10.77.3.13"]
+    admit(request(5, address=""), site, store, context())
+    assert refusal(site, request(6, address="")) is QuotaExceeded
+    store.write(replace(taken, gone_at=datetime.now(UTC)))
+    assert admit(request(6, address=""), site, store, context()).address == "10.77.3.11"
+
+
+@pytest.mark.parametrize("name", ["-n", "a/b", "..", ".", " "])
+def test_a_namespace_has_a_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValidationError):
+        config(tmp_path, namespace=name)
 
 
 def test_other_wrong_requests_are_refused(tmp_path: Path) -> None:

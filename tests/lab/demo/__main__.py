@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from connectors.local.sandbox import SandboxRefused, as_slurm_user, enter, inside
 from tests.lab.cluster import Cluster, Plan
 from tests.lab.demo.run import run_workload
 from tests.lab.demo.summary import render, succeeded, summarise
 from tests.lab.demo.view import LiveView, PlainView, View
-from tests.lab.demo.workload import fixed, shuffled
+from tests.lab.demo.workload import Submission, fixed, shuffled, spanning
 from tests.lab.frontend import LabError
 
 FOLDER = Path(__file__).parents[3] / ".lab" / "demo"
@@ -23,7 +24,7 @@ FOLDER = Path(__file__).parents[3] / ".lab" / "demo"
 
 def main() -> int:
     """Run the demo; exit code 0 only if every job completed, the gang was whole, and nothing is left running."""
-    arguments = _parse()
+    arguments = build_parser().parse_args()
     if inside() is None:
         shutil.rmtree(arguments.folder, ignore_errors=True)
         try:
@@ -31,6 +32,10 @@ def main() -> int:
         except SandboxRefused as error:
             print(f"demo: {error}", file=sys.stderr)
             return 1
+    lacking = "" if arguments.flat else _what_tunnels_lack()
+    if lacking:
+        print(f"demo: no tunnels here: {lacking}; both sites are in one network instead (--flat)", file=sys.stderr)
+        arguments.flat = True
     if arguments.shell:
         return _shell(arguments)
     live = sys.stderr.isatty() and not (arguments.plain or arguments.json)
@@ -46,7 +51,7 @@ def main() -> int:
 
 def _shell(arguments: argparse.Namespace) -> int:
     """Give the user a shell on the front-end: sbatch, squeue and clues work there, until they leave it."""
-    with Cluster(arguments.folder / "cluster", Plan(boot_time=arguments.boot_time, idle="30s")) as cluster:
+    with Cluster(arguments.folder / "cluster", _plan(arguments, idle="30s")) as cluster:
         path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
         environment = {**cluster.front.env, "CLUES_SOCKET": str(cluster.socket), "PATH": path, "PS1": "demo$ "}
         print(_WELCOME, file=sys.stderr)
@@ -62,11 +67,36 @@ Leave with exit: all of it goes.
 """
 
 
+def _plan(arguments: argparse.Namespace, **more: Any) -> Plan:
+    plan = Plan(boot_time=arguments.boot_time, overlay=not arguments.flat, router={"linger": "2s"}, **more)
+    if arguments.span:  # each site has room for one worker, so the gang of two needs both
+        plan.vms, plan.pool = {"cesnet": 1, "upv": 1}, {"span": True}
+    return plan
+
+
+def _work(arguments: argparse.Namespace) -> list[Submission]:
+    if arguments.span:
+        return spanning()
+    return fixed() if arguments.seed is None else shuffled(arguments.seed)
+
+
+def _what_tunnels_lack() -> str:
+    """Return why no tunnel can be made here, in words; empty when one can."""
+    lacking = [program for program in ("openvpn", "nft") if shutil.which(program) is None]
+    if lacking:
+        return f"{' and '.join(lacking)} cannot be found (Debian packages openvpn and nftables)"
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"/dev/net/tun cannot be opened ({error.strerror}; `modprobe tun` as root may help)"
+    return ""
+
+
 def _run(arguments: argparse.Namespace, view: View) -> int:
-    work = fixed() if arguments.seed is None else shuffled(arguments.seed)
+    work = _work(arguments)
     with view:
-        view.say("starting a private Slurm front-end and cluesd ...")
-        with Cluster(arguments.folder / "cluster", Plan(boot_time=arguments.boot_time)) as cluster:
+        view.say(_BOTH_IN_ONE if arguments.flat else _TWO_SITES)
+        with Cluster(arguments.folder / "cluster", _plan(arguments)) as cluster:
             view.say("all nodes are closed; submitting")
             record = run_workload(cluster, work, view.show, timeout=arguments.timeout)
             cluster.stop_daemon()
@@ -78,7 +108,15 @@ def _run(arguments: argparse.Namespace, view: View) -> int:
     return 0 if good else 1
 
 
-def _parse() -> argparse.Namespace:
+_TWO_SITES = (
+    "starting a private Slurm front-end at site cesnet, and an internet; site upv is behind NAT and gets a router when "
+    "a job needs it ..."
+)
+_BOTH_IN_ONE = "starting a private Slurm front-end; both sites are in its own network ..."
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return what `./dev demo` understands."""
     parser = argparse.ArgumentParser(
         prog="./dev demo",
         description="The main job on a real, private Slurm with this machine as the cloud: jobs arrive and workers "
@@ -89,13 +127,17 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="random work instead of the fixed one, the same for each N"
     )
+    parser.add_argument(
+        "--span", action="store_true", help="one gang with a node at each site, which send each other data"
+    )
+    parser.add_argument("--flat", action="store_true", help="no tunnels: both sites are in one network")
     parser.add_argument("--shell", action="store_true", help="no workload: a shell to try it yourself")
     parser.add_argument("--boot-time", default="1s", metavar="TIME", help="how long a VM takes to boot (default 1s)")
     parser.add_argument(
         "--timeout", type=float, default=240, metavar="SECONDS", help="give up after so long (default 240)"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

@@ -14,19 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from clues.cli.errors import CliError
-from clues.model import Claim
+from clues.model import Claim, Kind
 from tests.lab.cluster import Cluster
+from tests.lab.demo.traffic import Traffic
 from tests.lab.demo.workload import Submission
 from tests.lab.frontend import LabError
 
-#: What each job does: notes where and when it starts, works, notes the end. A gang says the names of all its nodes.
+#: What each job does: notes where and when it starts, works, notes the end. A gang says the names of all its nodes, and
+#: its nodes may send each other something.
 SCRIPT = """
 mark="$PWD/marks/$SLURM_JOB_NAME${{SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}}"
 echo "$SLURMD_NODENAME $(date +%s.%N)" >"$mark.start"
 [ "$SLURM_JOB_NUM_NODES" = 1 ] || srun hostname >"$mark.hosts"
+[ {exchange_mib} = 0 ] || srun /usr/bin/python3 "$PWD/exchange.py" "$mark.exchange" {exchange_mib}
 sleep {seconds:.2f}
 date +%s.%N >"$mark.end"
 """
+
+
+#: What the nodes of a gang run to send each other something; it is put where they see it.
+EXCHANGE = Path(__file__).with_name("exchange.py")
 
 
 @dataclass
@@ -56,6 +63,7 @@ class Record:
     claims: list[Claim] = field(default_factory=list)
     launches: dict[str, float] = field(default_factory=dict)
     leaked: list[str] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
     problem: str = ""
 
 
@@ -68,6 +76,13 @@ class Picture:
     nodes: list[dict[str, Any]]
     jobs: list[dict[str, Any]]
     events: list[dict[str, Any]]
+    #: tunnels and shortcuts, as `clues vrouter status` tells them
+    vrouter: dict[str, Any]
+
+    @property
+    def routers(self) -> list[dict[str, Any]]:
+        """The routers that there are or shall be."""
+        return [one for one in self.vrouter.get("tunnels", ()) if one["kind"] == Kind.ROUTER]
 
 
 def run_workload(
@@ -76,6 +91,7 @@ def run_workload(
     """Run *work* until the cluster is empty again; after *timeout* seconds that is the record's problem."""
     record = Record(marks=cluster.home / "marks")
     record.marks.mkdir(parents=True, exist_ok=True)
+    (cluster.home / EXCHANGE.name).write_text(EXCHANGE.read_text())
     began = time.time()
     waiting = sorted(work, key=lambda one: one.at)
     while True:
@@ -91,7 +107,9 @@ def run_workload(
             record.peak_nodes = max(record.peak_nodes, len(up))
             left = [node for node in picture.nodes if node["state"] not in ("off", "held")]
             record.final_nodes = len(left)
-            if not waiting and not left and all(state not in UNDONE for state in record.states.values()):
+            record.traffic.look(picture.vrouter)
+            done = not waiting and all(state not in UNDONE for state in record.states.values())
+            if done and not left and not picture.routers:
                 break
         if now > timeout:
             record.problem = f"not done after {timeout:.0f} s"
@@ -110,7 +128,7 @@ def _submit(cluster: Cluster, one: Submission) -> Sent:
     if one.hold_for:
         options.append("--hold")
     try:
-        job = cluster.front.sbatch(SCRIPT.format(seconds=one.seconds), *options)
+        job = cluster.front.sbatch(SCRIPT.format(seconds=one.seconds, exchange_mib=one.exchange_mib), *options)
     except LabError as error:
         return Sent(one, time.time(), refusal=str(error))
     return Sent(one, time.time(), job)
@@ -148,6 +166,7 @@ def _look(cluster: Cluster, seconds: float) -> Picture | None:
             nodes=cluster.get("nodes")["nodes"],
             jobs=cluster.get("jobs")["jobs"],
             events=cluster.get("events", limit=12)["events"],
+            vrouter=cluster.get("vrouter") if cluster.plan.overlay else {},
         )
     except (CliError, json.JSONDecodeError):
         return None  # the daemon is being started again, as tests do

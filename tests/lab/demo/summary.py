@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clues.model import Claim
+from clues.model import Claim, Kind
 from tests.lab.demo.run import Record, Sent
+from tests.lab.demo.traffic import in_bytes
 from tests.lab.demo.workload import Task
 
 
@@ -33,7 +35,9 @@ def summarise(record: Record) -> dict[str, Any]:
         _hosts(record.marks / f"{sent.submission.name}.hosts") for sent in record.sent if sent.submission.nodes > 1
     ]
     used = _busy_seconds(record)
-    alive = sum(_alive_seconds(claim) for claim in record.claims)
+    workers = [claim for claim in record.claims if claim.kind is Kind.WORKER]
+    routers = [claim for claim in record.claims if claim.kind is Kind.ROUTER]
+    alive = sum(_alive_seconds(claim) for claim in workers)
     return {
         "jobs_submitted": len(times),
         "jobs_completed": sum(1 for one in times if one.state == "COMPLETED"),
@@ -43,10 +47,17 @@ def summarise(record: Record) -> dict[str, Any]:
         "peak_nodes": record.peak_nodes,
         "final_nodes": record.final_nodes,
         "gang_nodes": max((len(set(hosts)) for hosts in gangs), default=0),
-        "vms_started": sum(1 for claim in record.claims if claim.launches),
+        "vms_started": sum(1 for claim in workers if claim.launches),
         "vm_seconds_used": round(used, 1),
         "vm_seconds_wasted": round(max(0.0, alive - used), 1),
         "leaked_instances": len(record.leaked),
+        "routers_started": sum(1 for claim in routers if claim.launches),
+        "router_seconds": [_until_up(claim) for claim in routers],
+        "tunnels": record.traffic.tunnels,
+        "hub_bytes": record.traffic.hub_bytes,
+        "shortcuts": record.traffic.shortcuts,
+        "shortcut_bytes": record.traffic.shortcut_bytes,
+        "exchanges": [_exchange(record, sent) for sent in record.sent if sent.submission.exchange_mib],
         "seconds": round(record.seconds, 1),
         "problem": record.problem,
         "jobs": [asdict(one) for one in times],
@@ -65,7 +76,8 @@ def succeeded(record: Record, summary: dict[str, Any]) -> bool:
     )
     refused = all(sent.refusal for sent in impossible) and not any(sent.refusal for sent in others)
     empty = not summary["leaked_instances"] and summary["final_nodes"] == 0
-    return bool(done and whole and refused and empty and not record.problem)
+    exchanged = all(one["bytes"] for one in summary["exchanges"])
+    return bool(done and whole and refused and empty and exchanged and not record.problem)
 
 
 def render(summary: dict[str, Any]) -> str:
@@ -91,11 +103,49 @@ def render(summary: dict[str, Any]) -> str:
         f"nodes       peak {peak}, now {now}; the gang ran on {gang}",
         f"VMs         {summary['vms_started']} started, {summary['leaked_instances']} leaked",
         f"VM-seconds  {used} with jobs on them, {wasted} without",
+        *_overlay_lines(summary),
         f"time        {summary['seconds']} s",
     ]
     if summary["problem"]:
         lines.append(f"PROBLEM     {summary['problem']}")
     return "\n".join(lines)
+
+
+def _overlay_lines(summary: dict[str, Any]) -> list[str]:
+    """Return what there is to tell of the way between the sites."""
+    lines = [
+        f"exchange    {in_bytes(one['bytes'])} between {' and '.join(one['nodes'])} "
+        f"({' and '.join(one['sites'])}), {one['mbit_per_second']} Mbit/s"
+        for one in summary["exchanges"]
+    ]
+    if not summary["routers_started"]:
+        return lines
+    times = ", ".join("never up" if one is None else f"{one} s" for one in summary["router_seconds"])
+    why = "" if summary["shortcuts"] else " (one joins two routers, and there was no second router)"
+    hub, direct = in_bytes(summary["hub_bytes"]), in_bytes(summary["shortcut_bytes"])
+    return [
+        *lines,
+        f"routers     {summary['routers_started']} started; from wanted to tunnel up: {times}",
+        f"tunnels     {summary['tunnels']}",
+        f"traffic     {hub} through the central point, {direct} through shortcuts{why}",
+    ]
+
+
+def _until_up(router: Claim) -> float | None:
+    """Return the seconds from the moment a router was wanted until its tunnel was up."""
+    return None if router.ready_at is None else round((router.ready_at - router.created_at).total_seconds(), 2)
+
+
+def _exchange(record: Record, sent: Sent) -> dict[str, Any]:
+    """Return what a gang's nodes have sent each other; no bytes where they have not."""
+    path = record.marks / f"{sent.submission.name}.exchange"
+    nothing: dict[str, Any] = {"bytes": 0, "seconds": 0.0, "nodes": []}
+    told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else nothing
+    began = _start(record.marks / f"{sent.submission.name}.start")[1]
+    claims = [_claim_of(record, node, began) for node in told["nodes"]]
+    rate = told["bytes"] * 8 / 1e6 / told["seconds"] if told["seconds"] else 0.0
+    sites = [claim.offer.site for claim in claims if claim is not None]
+    return {**told, "sites": sites, "mbit_per_second": round(rate, 1)}
 
 
 def _times(record: Record, sent: Sent, task: Task) -> JobTimes:

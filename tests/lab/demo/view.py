@@ -13,10 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.lab.demo.run import Picture
+from tests.lab.demo.traffic import in_bytes
 
 #: How a node's state is drawn: its colour is never the only sign, the word stands beside it.
 _COLOURS = {
     "busy": "green",
+    "up": "green",
     "idle": "cyan",
     "launching": "yellow",
     "booting": "yellow",
@@ -93,16 +95,26 @@ class LiveView:
             f" {status['cluster']}  {status['state']}   {status['nodes_up']} of {status['nodes_total']} nodes up, "
             f"{status['nodes_starting']} starting   {picture.seconds:.0f} s"
         )
-        self._live.update(Group(head, _nodes(picture.nodes), _jobs(picture.jobs), _events(picture.events)))
+        nodes = _nodes(picture.nodes, picture.routers)
+        self._live.update(Group(head, nodes, _jobs(picture.jobs), _events(picture.events)))
 
 
-def _nodes(nodes: list[dict[str, Any]]) -> Panel:
+def _nodes(nodes: list[dict[str, Any]], routers: list[dict[str, Any]]) -> Panel:
     table = Table.grid(padding=(0, 2))
     for node in nodes:
         colour = _COLOURS.get(node["state"], "dim")
         jobs = "job " + ",".join(node["jobs"]) if node["jobs"] else ""
         table.add_row(node["name"], Text(node["state"], style=colour), node["site"], jobs)
+    for router in routers:
+        colour = _COLOURS.get(router["state"], "dim")
+        table.add_row(router["node"], Text(router["state"], style=colour), router["site"], _tunnel(router))
     return Panel(table, title="nodes", title_align="left")
+
+
+def _tunnel(router: dict[str, Any]) -> str:
+    if not router["real"]:
+        return "no tunnel yet"
+    return f"tunnel from {router['real']}, {in_bytes(router['received'])} in, {in_bytes(router['sent'])} out"
 
 
 def _jobs(jobs: list[dict[str, Any]]) -> Panel:

@@ -30,6 +30,8 @@ class Submission:
     cancel_after: float = 0.0
     #: no node can ever hold it: Slurm has to refuse it
     impossible: bool = False
+    #: MiB that the nodes of a gang of two send each other, there and back
+    exchange_mib: int = 0
 
     def all_tasks(self) -> list[Task]:
         """Its tasks as the summary names them."""
@@ -48,6 +50,12 @@ def fixed() -> list[Submission]:
         Submission("pinned", ("--constraint=upv", "--cpus-per-task=2"), seconds=2),
         Submission("impossible", ("--partition=gpu", "--gres=gpu:9"), impossible=True),
     ]
+
+
+def spanning() -> list[Submission]:
+    """One gang of two whole nodes that send each other data; where each site has room for one, it spans two."""
+    options = ("--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=4")
+    return [Submission("span", options, nodes=2, exchange_mib=16)]
 
 
 def shuffled(seed: int, count: int = 14) -> list[Submission]:

@@ -50,5 +50,5 @@ def record(**fields: str) -> str:
     return SEPARATOR.join(values[name] for name in FIELDS) + f"{SEPARATOR}{MARK}\n"
 
 
-def read(*records: str, excluded: str = "") -> tuple[list[Job], list[str]]:
-    return read_jobs("".join(records), excluded, MARK)
+def read(*records: str, pending: str | None = None) -> tuple[list[Job], list[str]]:
+    return read_jobs("".join(records), pending, MARK)

@@ -27,7 +27,7 @@ def golden(folder: str, form: Form) -> ClusterSnapshot:
         reservations=text(f"{folder}/reservations.txt"),
         partitions=text(f"{folder}/partitions.txt"),
         config=text(f"{folder}/config.txt"),
-        excluded=text(f"{folder}/excluded.txt") if form is Form.TEXT else "",
+        pending=text(f"{folder}/pending.txt") if form is Form.TEXT else None,
         mark="0123456789abcdef" * 2,
         form=form,
     )

@@ -22,6 +22,8 @@ def test_a_plain_job() -> None:
     assert (job.id, job.user, job.state, job.reason, job.partitions) == ("7", "alice", "PENDING", "Resources", ("cpu",))
     assert job.submitted == datetime(2026, 11, 22, 18, 39, 58, tzinfo=UTC)
     assert job.started is None
+    assert job.expected is None
+    assert one(StartTime="1795372800").expected == datetime(2026, 11, 22, 18, 40, tzinfo=UTC)
     assert job.time_limit is None
     assert (job.count, job.count_pending, job.array_id, job.het_id) == (1, 1, "", "")
     request = job.request
@@ -54,10 +56,35 @@ def test_what_else_a_job_may_ask_for() -> None:
 
 
 def test_excluded_nodes_come_from_their_own_listing() -> None:
-    excluded = f"7\x1fcpu-[001-002]\x1f{MARK}\n8\x1f\x1f{MARK}\n"
-    (job,), problems = read(record(), excluded=excluded)
+    pending = f"7\x1f7\x1fcpu-[001-002]\x1f{MARK}\n8\x1f8\x1f\x1f{MARK}\n"
+    (job,), problems = read(record(), pending=pending)
     assert job.excluded_nodes == {"cpu-001", "cpu-002"}
     assert not problems
+
+
+def test_a_job_that_starts_while_the_nodes_are_read_is_pending_no_more() -> None:
+    (started, waits, runs), problems = read(
+        record(),
+        record(JobArrayID="8", JobID="8"),
+        record(JobArrayID="9", JobID="9", State="RUNNING", NodeList="cpu-001"),
+        pending=f"8\x1f8\x1f\x1f{MARK}\n",
+    )
+    assert not problems
+    assert (started.pending, waits.pending, runs.pending) == (False, True, False)
+    assert (started.nodes, runs.nodes) == ((), ("cpu-001",))
+
+
+def test_of_an_array_those_tasks_are_pending_that_are_so_after_the_nodes_were_read() -> None:
+    (array,), problems = read(
+        record(JobArrayID="7_[1-8]"), pending=f"7\x1f7_[3-8]\x1f\x1f{MARK}\n10\x1f10\x1f\x1f{MARK}\n"
+    )
+    assert not problems
+    assert (array.id, array.pending, array.count_pending) == ("7", True, 6)
+
+
+def test_an_empty_queue_after_the_nodes_were_read_leaves_nothing_pending() -> None:
+    (job,), _ = read(record(), pending="")
+    assert not job.pending
 
 
 @pytest.mark.parametrize(
@@ -175,7 +202,7 @@ def test_no_field_that_a_user_writes_freely_is_asked_for() -> None:
     free = {"name", "comment", "admin_comment", "account", "command", "workdir", "wckey", "stdout", "stderr", "stdin"}
     assert not free & {name.lower() for name in jobs.FIELDS}
     for letter in "jkaowZq":
-        assert f"%{letter}" not in jobs.excluded_format(MARK)
+        assert f"%{letter}" not in jobs.pending_format(MARK)
 
 
 def test_an_output_that_was_cut_off_is_no_shorter_queue() -> None:

@@ -27,11 +27,11 @@ def test_the_synthetic_cluster_is_read_without_a_problem() -> None:
 
 @pytest.mark.parametrize(
     ("part", "text"),
-    [("jobs", "7\x1fPENDING"), ("nodes", "NodeName=c1 State=IDLE"), ("excluded", "7\x1f")],
+    [("jobs", "7\x1fPENDING"), ("nodes", "NodeName=c1 State=IDLE"), ("pending", "7\x1f")],
 )
 def test_an_output_that_was_cut_off_makes_no_snapshot(part: str, text: str) -> None:
     raw = synthetic.make_raw(nodes=5, jobs=5)
-    cut = {"jobs": replace(raw, jobs=text), "nodes": replace(raw, nodes=text), "excluded": replace(raw, excluded=text)}
+    cut = {"jobs": replace(raw, jobs=text), "nodes": replace(raw, nodes=text), "pending": replace(raw, pending=text)}
     with pytest.raises(LrmsError, match="cannot be read"):
         read_snapshot(cut[part], NOW)
 

@@ -1,0 +1,126 @@
+"""How fast the simulated world is, and how policies do on traces.
+
+Speed: events in a second with every invariant looked at, and jobs of a trace in a CPU-second. That trace is made here,
+with a seed: short jobs of one to sixteen CPUs that come at all times of day. The work of one job does not grow with
+their number, which a second, larger round shows.
+
+Policies: the first jobs of each trace that is named (SWF, output of sacct, CSV of GPU pods) under the planner
+as it is and under every baseline: same pools, same prices, same boot times, no faults for anybody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+from clues.model import ANY_GPU, Gpu, Limits, Offer, Pool, Resources, Settings, Site
+from clues.simulation.scenarios import SCENARIOS, play
+from clues.simulation.trials.fitting import fit
+from clues.simulation.trials.outcome import Outcome
+from clues.simulation.trials.peers import PEERS, clairvoyant, run_peer
+from clues.simulation.trials.traces import Trace, TraceJob, read_trace
+from clues.simulation.trials.trial import Conditions, run_trial
+from tests.lab.bench.figures import Figure
+
+#: A trace that lasts longer, in seconds, is not played under TARDIS' rules, which start VMs every half minute.
+LONG = 30 * 86400.0
+#: A year of so many jobs is to take ten minutes.
+YEAR = 500_000
+
+
+def run(jobs: int, traces: Sequence[Path]) -> list[Figure]:
+    """Measure speed, and play the first *jobs* of each trace."""
+    began, events = time.process_time(), 0
+    for name in ("storm", "storm-private", "errors", "kind"):
+        for seed in range(2):
+            events += play(name, seed).time.count
+    rate = events / (time.process_time() - began)
+    small, large = _jobs_per_second(jobs), _jobs_per_second(3 * jobs)
+    figures = [
+        Figure("events_per_second", rate, "1/s", "with every invariant looked at after each event"),
+        Figure("scenarios", len(SCENARIOS), "kinds of worlds"),
+        Figure("jobs_per_cpu_second", small, "1/s", f"{YEAR / 600:.0f} ({YEAR:,} jobs in ten minutes)"),
+        Figure("jobs_per_cpu_second_of_more", large, "1/s", "from three times as many: no growth"),
+        Figure("minutes_per_year", YEAR / large / 60, "min", f"under 10, for {YEAR:,} jobs"),
+    ]
+    for trace in traces:
+        figures += _policies(trace, jobs)
+    return figures
+
+
+def _policies(path: Path, jobs: int) -> list[Figure]:
+    trace = read_trace(path, jobs)
+    settings = _with_used_pools(_two_sites(), trace)
+    played: dict[str, Outcome] = {}
+    for minutes in (10, 3):
+        own = _with_idle(settings, timedelta(minutes=minutes))
+        played[f"clues_idle_{minutes}min"] = run_trial("clues", own, fit(trace.jobs, own), Conditions())
+    for name in PEERS if trace.lasts < LONG else [one for one in PEERS if one != "tardis"]:
+        played[name] = run_peer(name, settings, fit(trace.jobs, settings), Conditions())
+    played["clairvoyant_bound"] = clairvoyant(settings, fit(trace.jobs, settings))
+    label = path.stem
+    figures = [Figure(f"{label}.jobs", len(played["static"].waits), "jobs")]
+    for name, one in played.items():
+        figures.append(Figure(f"{label}.{name}.mean_wait", one.mean_wait / 60, "min"))
+        figures.append(Figure(f"{label}.{name}.cost", one.total.cost, one.currency))
+    return figures
+
+
+def _jobs_per_second(count: int) -> float:
+    settings = _crowd()
+    began = time.process_time()
+    outcome = run_trial("clues", settings, fit(_jobs(count), settings), Conditions())
+    if len(outcome.waits) != count:
+        raise AssertionError(f"{count - len(outcome.waits)} jobs did not end")
+    return count / (time.process_time() - began)
+
+
+def _jobs(count: int) -> list[TraceJob]:
+    chance, at, jobs = Random(1), 0.0, []
+    for number in range(count):
+        at += chance.expovariate(1 / 60)
+        runs = chance.lognormvariate(6.5, 1.0)
+        jobs.append(TraceJob(str(number), at, runs, chance.choice([1, 1, 2, 4, 8, 16]), runs * 2))
+    return jobs
+
+
+def _crowd() -> Settings:
+    offers = (Offer("own", "m", "i", price_per_hour=0.1), Offer("rented", "m", "i", price_per_hour=0.3))
+    nodes = tuple(f"cpu-{number:03}" for number in range(1, 101))
+    pool = Pool("cpu", nodes, Resources(8, 32768), offers, partitions=("cpu",), idle=timedelta(minutes=10))
+    sites = {"own": Site("own", "simulated", limits=Limits(vms=10)), "rented": Site("rented", "simulated")}
+    return Settings("bench", sites, {"cpu": pool})
+
+
+def _two_sites() -> Settings:
+    """Forty nodes of eight CPUs, ten of them cheap; forty of eight GPUs."""
+    cpu = (Offer("own", "m", "i", price_per_hour=0.1), Offer("rented", "m", "i", price_per_hour=0.4))
+    gpu = (Offer("rented", "g", "i", price_per_hour=12.0),)
+    pools = {
+        "cpu": Pool(
+            "cpu", tuple(f"cpu-{n:02}" for n in range(1, 41)), Resources(8, 64 * 1024), cpu, partitions=("cpu",)
+        ),
+        "gpu": Pool(
+            "gpu",
+            tuple(f"gpu-{n:02}" for n in range(1, 41)),
+            Resources(128, 1024 * 1024, (Gpu(ANY_GPU, 8),)),
+            gpu,
+            partitions=("gpu",),
+        ),
+    }
+    sites = {"own": Site("own", "simulated", limits=Limits(vms=10)), "rented": Site("rented", "simulated")}
+    return Settings("bench", sites, pools)
+
+
+def _with_used_pools(settings: Settings, trace: Trace) -> Settings:
+    """Return *settings* without the pools that no job of the trace has use for: they would cost some policies a lot."""
+    used = {job.partition for _, job in fit(trace.jobs, settings).jobs}
+    return replace(settings, pools={name: pool for name, pool in settings.pools.items() if name in used})
+
+
+def _with_idle(settings: Settings, idle: timedelta) -> Settings:
+    return replace(settings, pools={name: replace(pool, idle=idle) for name, pool in settings.pools.items()})
