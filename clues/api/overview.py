@@ -10,10 +10,10 @@ from clues.api.lens import Lens, utc
 from clues.api.sites import observations, sites
 from clues.api.views import node
 from clues.model import Period, pool_key
-from clues.planner.breaker import comes_next
-from clues.planner.budget import budget_lines
-from clues.planner.closed_pools import why_closed
-from clues.planner.outcomes import untagged
+from clues.planner.capacity.breaker import comes_next
+from clues.planner.capacity.closed_pools import why_closed
+from clues.planner.claims.outcomes import untagged
+from clues.planner.money.budget import budget_lines
 
 
 def status(lens: Lens, *, most_nodes: int = 100, most_groups: int = 20) -> wire.ClusterStatus:

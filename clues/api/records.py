@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from clues.api import views, wire_records
 from clues.api.lens import utc
 from clues.model import Claim, LoggedNote, Period, SpentRow
-from clues.planner.billing import charged
-from clues.planner.periods import bounds
+from clues.planner.money.billing import charged
+from clues.planner.money.periods import bounds
 
 #: Rows by the year would be hundreds of thousands: nobody reads more at once.
 LONGEST = timedelta(days=366 * 5)

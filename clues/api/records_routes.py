@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Response
 from clues.api import problems, records, wire_records
 from clues.api.respond import as_json
 from clues.api.watching import Pictures
-from clues.planner.periods import zone_named
+from clues.planner.money.periods import zone_named
 from clues.ports import Control
 
 #: One claim makes about ten.

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from clues.errors import CloudError
 from clues.model import Finding, Flavor, Observed, Offer, Pool, Settings, Site, SiteTerms, Soundness
 from clues.planner.credentials import credentials_end
-from clues.planner.prices import price_of
+from clues.planner.money.prices import price_of
 from clues.ports import Connector
 
 GOOD, BAD, UNKNOWN = Soundness.GOOD, Soundness.BAD, Soundness.UNKNOWN

@@ -4,9 +4,15 @@
 comes from outside between two decisions.
 """
 
-from clues.planner.breaker import learn_answer, learn_error, learn_failure, learn_success
+from clues.planner.capacity.breaker import learn_answer, learn_error, learn_failure, learn_success
+from clues.planner.claims.outcomes import (
+    after_enrolment,
+    after_last_word,
+    after_launch,
+    after_notice,
+    after_termination,
+)
 from clues.planner.decide import decide
-from clues.planner.outcomes import after_enrolment, after_last_word, after_launch, after_notice, after_termination
 
 __all__ = [
     "after_enrolment",

@@ -22,22 +22,22 @@ from clues.model import (
     World,
 )
 from clues.planner import eager
-from clues.planner.accuracy import learn_from_queue
-from clues.planner.adopt import adopt
-from clues.planner.budget import warn_of_budgets
-from clues.planner.closed_pools import close_pools
+from clues.planner.buying.demand import find_demand
+from clues.planner.buying.pins import keep_together, with_own_constraints
+from clues.planner.buying.placement import Buyer
+from clues.planner.capacity.closed_pools import close_pools
+from clues.planner.capacity.cures import cure
+from clues.planner.capacity.quota import Quotas
+from clues.planner.claims.adopt import adopt
+from clues.planner.claims.effects import provider_actions
 from clues.planner.credentials import warn_of_credentials
-from clues.planner.cures import cure
-from clues.planner.demand import find_demand
 from clues.planner.doors import door_actions
-from clues.planner.effects import provider_actions
-from clues.planner.forecast import forecast
+from clues.planner.forecasts.accuracy import learn_from_queue
+from clues.planner.forecasts.forecast import forecast
 from clues.planner.lessons import find_misread, learn_from_moves
+from clues.planner.money.budget import warn_of_budgets
 from clues.planner.phases import advance
 from clues.planner.phases.common import with_listing, with_price, with_tunnel, with_way
-from clues.planner.pins import keep_together, with_own_constraints
-from clues.planner.placement import Buyer
-from clues.planner.quota import Quotas
 from clues.planner.routers import buy_routers, find_unroutable, give_up, let_waiting_go, promising, rest_routers
 from clues.planner.supply import learn_lulls, let_go, too_few, unbacked
 from clues.planner.view import View, make_view

@@ -25,10 +25,10 @@ from clues.model import (
     Release,
     Wish,
 )
+from clues.planner.claims.moves import OUT_OF_REACH
 from clues.planner.eager import NONE_TO_BE_HAD
-from clues.planner.moves import OUT_OF_REACH
 from clues.planner.phases.common import ENDING_WISHES
-from clues.planner.room import pool_features
+from clues.planner.queue.room import pool_features
 from clues.planner.view import View
 
 OFF = "clues:off"

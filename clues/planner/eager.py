@@ -37,8 +37,8 @@ from clues.model import (
     PowerRequest,
     Wish,
 )
-from clues.planner.breaker import against, is_hiccup
-from clues.planner.placement import Buyer
+from clues.planner.buying.placement import Buyer
+from clues.planner.capacity.breaker import against, is_hiccup
 from clues.planner.view import View
 
 #: What Slurm shows as the reason of nodes that stand closed because no VM could be had for them.

@@ -24,16 +24,16 @@ from clues.model import (
     Verdict,
     pool_key,
 )
-from clues.planner import breaker
-from clues.planner.budget import standing_of
-from clues.planner.closed_pools import why_closed
+from clues.planner.capacity import breaker
+from clues.planner.capacity.closed_pools import why_closed
+from clues.planner.capacity.limits import used_by_site
+from clues.planner.capacity.quota import Quotas
 from clues.planner.credentials import credentials_end
-from clues.planner.limits import used_by_site
+from clues.planner.forecasts.telling import tell
 from clues.planner.market import standings
-from clues.planner.quota import Quotas
+from clues.planner.money.budget import standing_of
 from clues.planner.routers import find_unroutable
 from clues.planner.supply import why_kept
-from clues.planner.telling import tell
 from clues.planner.view import make_view, routers_by_site
 from clues.units import show_duration
 

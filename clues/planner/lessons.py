@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from clues.model import Claim, ClaimState, Market, Memory, Misread, Note, Outlook, Pace, Verdict
-from clues.planner.boots import learn_boot
-from clues.planner.breaker import RECLAIMED, learn_failure, learn_success
+from clues.planner.capacity.breaker import RECLAIMED, learn_failure, learn_success
 from clues.planner.eager import is_eager
-from clues.planner.jobclass import fingerprint
+from clues.planner.forecasts.boots import learn_boot
+from clues.planner.money.spot import learn_spot
 from clues.planner.phases.common import waited
-from clues.planner.spot import learn_spot
+from clues.planner.queue.jobclass import fingerprint
 from clues.planner.view import View
 
 

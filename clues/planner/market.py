@@ -1,6 +1,7 @@
 """Every offer as it stands now: what it costs, by whose word, how many VMs of it could be started, and why not more.
 
-Asked of the same :class:`~clues.planner.placement.Buyer` that buys, so that nothing is told that would not be done.
+Asked of the same :class:`~clues.planner.buying.placement.Buyer` that buys, so that nothing is told that would not be
+done.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from clues.model import Breaker, Limits, Offer, Pool, Published, Resources
-from clues.planner.breaker import UNCOUNTED, against
-from clues.planner.limits import Used
-from clues.planner.placement import Buyer
-from clues.planner.prices import Priced, price_of
-from clues.planner.quota import Quotas, size_of
+from clues.planner.buying.placement import Buyer
+from clues.planner.capacity.breaker import UNCOUNTED, against
+from clues.planner.capacity.limits import Used
+from clues.planner.capacity.quota import Quotas, size_of
+from clues.planner.money.prices import Priced, price_of
 from clues.planner.routers import find_unroutable
 from clues.planner.view import View, make_view
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from clues.model import COMING, Attach, Claim, ClaimState, Kind, Outlook, Site, Verdict, Wish
-from clues.planner.breaker import why_left_alone
-from clues.planner.limits import Used, over_limit, used_by_site
-from clues.planner.moves import move
+from clues.planner.buying.placement import Buyer
+from clues.planner.capacity.breaker import why_left_alone
+from clues.planner.capacity.limits import Used, over_limit, used_by_site
+from clues.planner.capacity.quota import Quotas
+from clues.planner.claims.moves import move
 from clues.planner.phases.common import ENDING_WISHES, router_plan
-from clues.planner.placement import Buyer
-from clues.planner.quota import Quotas
 from clues.planner.supply import is_kept_warm
 from clues.planner.view import View, routers_by_site
 from clues.units import show_duration

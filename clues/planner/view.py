@@ -30,9 +30,9 @@ from clues.model import (
     Settings,
     World,
 )
-from clues.planner.boots import boot_time
-from clues.planner.prices import with_prices
-from clues.planner.spot import Interruptions, expected_price, spot_seen, work_at_stake
+from clues.planner.forecasts.boots import boot_time
+from clues.planner.money.prices import with_prices
+from clues.planner.money.spot import Interruptions, expected_price, spot_seen, work_at_stake
 
 #: After a start, purchases wait so long for the first word on prices: an offer without one would count as free.
 _PRICES_COME = timedelta(seconds=30)

@@ -11,8 +11,8 @@ from typing import Any
 from clues.errors import LedgerError
 from clues.ledger import Commit, Ledger, SpendKey
 from clues.model import Claim, Memory, Note, Operator, Spent
-from clues.planner.billing import charged_pieces, in_steps
-from clues.planner.payers import Shares
+from clues.planner.money.billing import charged_pieces, in_steps
+from clues.planner.money.payers import Shares
 from clues.reconciler.spending import SpendSoFar
 
 log = logging.getLogger(__name__)

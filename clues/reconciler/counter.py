@@ -10,9 +10,9 @@ from clues.errors import AuthFailed, InvalidRequest, LedgerError, NotFound, Tran
 from clues.ledger import Commit
 from clues.model import COMING, Claim, ClaimState, Facts, Note, Operator, Wish
 from clues.planner import after_enrolment, after_last_word, after_notice, learn_failure
-from clues.planner.breaker import RECLAIMED
-from clues.planner.moves import fail
-from clues.planner.probe import plan_probe, stop_probe
+from clues.planner.capacity.breaker import RECLAIMED
+from clues.planner.claims.moves import fail
+from clues.planner.claims.probe import plan_probe, stop_probe
 from clues.ports import Clock
 from clues.reconciler.admission import is_known, refused_address, ticket_ends
 from clues.reconciler.books import Books

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from clues.errors import CloudError, CluesError, LrmsError, Throttled
 from clues.model import ClusterSnapshot, Listing, Observed, OverlayStatus, Pace
-from clues.planner.spread import spread
+from clues.planner.capacity.spread import spread
 from clues.ports import Clock, Connector, Lrms, Overlay, Workers, looks
 
 log = logging.getLogger(__name__)

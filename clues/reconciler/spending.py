@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from clues.ledger import Ledger, SpendKey
 from clues.model import Period, Spent
-from clues.planner.periods import bounds, zone_named
+from clues.planner.money.periods import bounds, zone_named
 
 #: A clock that was set forward by years makes no bill of years.
 _LONGEST = timedelta(days=31)

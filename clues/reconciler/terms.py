@@ -14,7 +14,7 @@ from typing import Any
 
 from clues.errors import CloudError, Throttled
 from clues.model import Claim, Observed, Offer, Pace, SiteTerms
-from clues.planner.spread import spread
+from clues.planner.capacity.spread import spread
 from clues.ports import Clock, Connector, Workers, looks
 
 log = logging.getLogger(__name__)

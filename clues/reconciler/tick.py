@@ -39,9 +39,9 @@ from clues.model import (
     World,
 )
 from clues.planner import after_launch, after_termination, decide, learn_answer, learn_error
-from clues.planner.batches import in_batches
-from clues.planner.moves import fail
-from clues.planner.payers import payers
+from clues.planner.claims.batches import in_batches
+from clues.planner.claims.moves import fail
+from clues.planner.money.payers import payers
 from clues.planner.view import View, make_view
 from clues.ports import Clock, Overlay, batch_of
 from clues.reconciler.books import Books

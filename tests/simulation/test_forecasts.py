@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from clues.model import Accuracy
-from clues.planner import spans
-from clues.planner.boots import BootTime, boot_time
+from clues.planner.forecasts import spans
+from clues.planner.forecasts.boots import BootTime, boot_time
 from clues.simulation.scenarios import play
 
 #: Of the first forecasts that said by when so many come true: boots there are spread widely, and jobs come in between.

@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 from clues.api.lens import Lens
 from clues.metrics.picture.gauges import gauge, single
 from clues.model import ClaimState, Period
-from clues.planner.budget import budget_lines
+from clues.planner.money.budget import budget_lines
 
 
 def families(lens: Lens) -> Iterator[Metric]:

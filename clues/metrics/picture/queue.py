@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from clues.api.lens import Lens
 from clues.metrics.picture.gauges import gauge, single
 from clues.model import Verdict
-from clues.planner.reasons import REASONS, first_word
+from clues.planner.queue.reasons import REASONS, first_word
 
 
 def families(lens: Lens) -> Iterator[Metric]:

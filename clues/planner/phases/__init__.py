@@ -1,7 +1,7 @@
 """One small file for each phase of a claim's life, all of one form: look, return if nothing is due, move once.
 
 A step sees the claim and the view of this tick and returns the claim as it shall be. What then has to be done about it
-(launch, open, drain, terminate) follows from the state alone, in :mod:`clues.planner.effects` and
+(launch, open, drain, terminate) follows from the state alone, in :mod:`clues.planner.claims.effects` and
 :mod:`clues.planner.doors`, so a step that is repeated after a crash repeats nothing.
 """
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from clues.model import Claim, ClaimState, InstanceState
-from clues.planner.batches import made_in_part, whole
+from clues.planner.claims.batches import made_in_part, whole
+from clues.planner.claims.moves import fail, move
 from clues.planner.eager import is_eager, powered_down
-from clues.planner.moves import fail, move
 from clues.planner.phases.common import (
     behind_router,
     boot_deadline,

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from clues.errors import CLOUD_ERRORS
 from clues.model import Attach, Claim, ClaimState, InstanceState, Kind, Node, RouterPlan, Wish
-from clues.planner.breaker import FORGIVEN
-from clues.planner.moves import fail, move, with_instance
-from clues.planner.prices import price_of
+from clues.planner.capacity.breaker import FORGIVEN
+from clues.planner.claims.moves import fail, move, with_instance
+from clues.planner.money.prices import price_of
 from clues.planner.view import View
 from clues.units import show_duration
 

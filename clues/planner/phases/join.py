@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from clues.model import Attach, Claim, ClaimState, Mode, Node, Pool, Resources
-from clues.planner.checks import check_facts
+from clues.planner.buying.gangs import mates_of, stands_ready
+from clues.planner.claims.checks import check_facts
+from clues.planner.claims.moves import fail, move
 from clues.planner.eager import powered_down
-from clues.planner.gangs import mates_of, stands_ready
-from clues.planner.moves import fail, move
 from clues.planner.phases.common import (
     cut_off_for_good,
     ending_wish,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clues.model import Claim, ClaimState
-from clues.planner.moves import fail, move
+from clues.planner.claims.moves import fail, move
 from clues.planner.phases.common import (
     boot_deadline,
     ending_wish,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clues.model import Claim, ClaimState, Node
+from clues.planner.claims.moves import fail, move
 from clues.planner.eager import done_with, is_eager
-from clues.planner.moves import fail, move
 from clues.planner.phases.common import ending_wish, held, reclaimed, unwanted
 from clues.planner.view import View
 

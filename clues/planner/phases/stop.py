@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clues.model import Claim, ClaimState, InstanceState, Kind
+from clues.planner.claims.moves import move
 from clues.planner.eager import is_eager
-from clues.planner.moves import move
 from clues.planner.phases.common import missing_for_good
 from clues.planner.view import View
 

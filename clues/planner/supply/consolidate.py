@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from clues.model import COMING, Claim, ClaimState, Mode, Node, Pool, Resources
-from clues.planner.boots import boot_time
+from clues.planner.forecasts.boots import boot_time
 from clues.planner.supply.lulls import boot_worth
 from clues.planner.supply.replace import is_spoken_for
 from clues.planner.view import View

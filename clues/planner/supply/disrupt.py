@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from clues.model import DISRUPTED, Claim, ClaimState, Leaving, Pool
-from clues.planner.moves import move
+from clues.planner.claims.moves import move
 from clues.planner.supply.consolidate import ending_by_node, is_settled, redundant
 from clues.planner.supply.replace import could_be_replaced, differs, expires_at, is_spoken_for, too_old
 from clues.planner.view import View

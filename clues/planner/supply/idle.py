@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from clues.model import Claim, ClaimState, Leaving, Mode, Outlook, Verdict
-from clues.planner.moves import move
+from clues.planner.claims.moves import move
 from clues.planner.supply.disrupt import disrupted, next_expiry
 from clues.planner.supply.patience import stay
 from clues.planner.supply.recall import recalled

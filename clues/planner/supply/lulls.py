@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from clues.model import Claim, ClaimState, Kind, Leaving, Lulls, Memory, Pool
-from clues.planner.boots import boot_time
+from clues.planner.forecasts.boots import boot_time
 from clues.planner.view import View
 
 #: So many of a pool's lulls are kept, and so few say nothing yet.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clues.model import Claim, Pool
-from clues.planner.billing import paid_until
+from clues.planner.money.billing import paid_until
 from clues.planner.supply.lulls import patience
 from clues.planner.view import View
 from clues.units import show_duration

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from clues.model import Claim, ClaimState, Leaving, Mode, Pool
-from clues.planner.moves import move
+from clues.planner.claims.moves import move
 from clues.planner.supply.lulls import LONGEST
 from clues.planner.view import View
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from clues.model import Claim, Node, Pool
-from clues.planner.breaker import against
-from clues.planner.spread import MOST, spread
+from clues.planner.capacity.breaker import against
+from clues.planner.capacity.spread import MOST, spread
 from clues.planner.view import View
 from clues.units import show_duration
 

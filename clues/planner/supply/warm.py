@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from clues.model import COMING, Claim, ClaimState, Pool
-from clues.planner.boots import boot_time
+from clues.planner.forecasts.boots import boot_time
 from clues.planner.view import View
 
 #: No window is met earlier than this, however long boots take: a provider in trouble shall not cost hours.

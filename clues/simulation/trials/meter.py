@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from clues.model import Billing, Pool, Resources
-from clues.planner.billing import charged
+from clues.planner.money.billing import charged
 from clues.simulation.slurm import SimSlurm
 from clues.simulation.slurm_parts import OVER, SimJob
 from clues.simulation.timeline import Timeline

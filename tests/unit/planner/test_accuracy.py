@@ -9,7 +9,7 @@ import pytest
 
 from clues.ledger import Commit, open_ledger
 from clues.model import Accuracy, ClusterSnapshot, Forecast, Memory, Seen
-from clues.planner.accuracy import RUNS_KEPT, learn_from_queue
+from clues.planner.forecasts.accuracy import RUNS_KEPT, learn_from_queue
 from tests.unit.builders import NOW, ago, ahead, make_job, make_snapshot
 
 TOLD = Forecast(ahead(minutes=4), ahead(minutes=5), ahead(minutes=6), "nodes")

@@ -8,7 +8,7 @@ import pytest
 
 from clues.ledger import Commit, open_ledger
 from clues.model import Billing, ClaimState
-from clues.planner.billing import charged, paid_until
+from clues.planner.money.billing import charged, paid_until
 from clues.reconciler import Books
 from tests.unit.builders import IDLE, NOW, ago, ahead, make_claim, make_offer, make_settings
 from tests.unit.planner.deciding import cluster, plan, state_of

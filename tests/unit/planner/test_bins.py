@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clues.model import Gpu, Resources
-from clues.planner.bins import Bins, Likes, Origin
+from clues.planner.queue.bins import Bins, Likes, Origin
 
 WHOLE = Resources(8, 8000)
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from clues.ledger import Commit, open_ledger
 from clues.model import Boots, Claim, ClaimState, Kind, Market, Memory, Pace
-from clues.planner.boots import KEPT, OFFERS_KEPT, Source, boot_time, learn_boot, offer_key, router_time
+from clues.planner.forecasts.boots import KEPT, OFFERS_KEPT, Source, boot_time, learn_boot, offer_key, router_time
 from clues.planner.lessons import learn_from_moves
 from tests.unit.builders import NOW, ago, make_claim, make_offer, make_pool
 

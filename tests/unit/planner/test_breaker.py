@@ -21,7 +21,7 @@ from clues.errors import (
 from clues.ledger import Commit, open_ledger
 from clues.model import Claim, ClaimState, Memory, Pace
 from clues.planner import learn_answer, learn_error, learn_failure
-from clues.planner.breaker import learn_success, why_left_alone
+from clues.planner.capacity.breaker import learn_success, why_left_alone
 from tests.unit.builders import NOW, ago, make_claim, make_offer
 
 CLAIM = make_claim()

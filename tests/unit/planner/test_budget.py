@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from clues.model import Budget, Budgets, Claim, ClaimState, ClusterSnapshot, Memory, Period, Settings, Spent, Verdict
-from clues.planner.budget import open_purse, standing_of, warn_of_budgets
 from clues.planner.explain import explain
+from clues.planner.money.budget import open_purse, standing_of, warn_of_budgets
 from tests.unit.builders import make_claim, make_job, make_offer, make_pool, make_published, make_settings, spent
 from tests.unit.planner.deciding import bought, cluster, job, plan
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from clues.model import Facts, Gpu, Pace, Resources, make_gpus
-from clues.planner.checks import check_facts
+from clues.planner.claims.checks import check_facts
 
 SHAPE = Resources(8, 60000, (Gpu("a10", 2),))
 PACE = Pace(memory_share=0.9, clock_skew=timedelta(seconds=60))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from clues.model import ClaimState, Memory, Pace, Plan
 from clues.planner import decide, learn_failure
-from clues.planner.breaker import learn_success
+from clues.planner.capacity.breaker import learn_success
 from tests.unit.builders import NOW, make_claim, make_offer, make_pool, make_settings
 from tests.unit.planner.deciding import bought, cluster, job
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clues.planner.constraint import UnreadableConstraint, parse_constraint, satisfied
+from clues.planner.queue.constraint import UnreadableConstraint, parse_constraint, satisfied
 
 NAMES = "abcd"
 

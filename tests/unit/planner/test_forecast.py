@@ -24,7 +24,7 @@ from clues.model import (
     Reservation,
     Settings,
 )
-from clues.planner.forecast import MOST_TASKS
+from clues.planner.forecasts.forecast import MOST_TASKS
 from tests.unit.builders import (
     BUSY,
     CPU_SHAPE,

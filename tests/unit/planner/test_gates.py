@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clues.model import Breaker, Claim, ClaimState, Job, Memory, Plan, Settings
-from clues.planner.gates import Gates
+from clues.planner.capacity.gates import Gates
 from tests.unit.builders import (
     CLOSED,
     IDLE,

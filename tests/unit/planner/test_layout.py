@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clues.model import Gpu, Request, Resources
-from clues.planner.layout import Layout, lay_out
+from clues.planner.queue.layout import Layout, lay_out
 
 GiB = 1024
 SIZE = Resources(8, 30 * GiB)

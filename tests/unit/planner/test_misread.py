@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clues.model import Claim, ClaimState, Job, Memory, Misread, Resources, Verdict, World
-from clues.planner.jobclass import fingerprint
+from clues.planner.queue.jobclass import fingerprint
 from tests.unit.builders import BUSY, CLOSED, IDLE, ago, make_claim, make_node
 from tests.unit.planner.deciding import bought, cluster, job, plan
 

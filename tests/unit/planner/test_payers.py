@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clues.model import ClusterSnapshot, Request
-from clues.planner.payers import payers
+from clues.planner.money.payers import payers
 from tests.unit.builders import NOW, make_claim, make_job
 
 

@@ -23,7 +23,7 @@ from clues.model import (
     World,
 )
 from clues.planner import after_enrolment
-from clues.planner.moves import move
+from clues.planner.claims.moves import move
 from tests.unit.builders import (
     BUSY,
     CLOSED,

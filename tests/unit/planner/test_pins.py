@@ -9,7 +9,7 @@ import pytest
 
 from clues.model import Claim, ClaimState, Job, Memory, Open, Operator, Pin, Pinned, Plan, Settings, Verdict, World
 from clues.planner import decide
-from clues.planner.pins import MOST_TRIES
+from clues.planner.buying.pins import MOST_TRIES
 from tests.unit.builders import (
     BUSY,
     CLOSED,

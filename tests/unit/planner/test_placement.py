@@ -23,7 +23,7 @@ from clues.model import (
     Settings,
 )
 from clues.planner import decide
-from clues.planner.placement import launch_key
+from clues.planner.buying.placement import launch_key
 from tests.unit.builders import NOW, ago, ahead, make_claim, make_offer, make_pool, make_settings, make_site, spent
 from tests.unit.planner.deciding import bought, bought_at, cluster, job, plan
 

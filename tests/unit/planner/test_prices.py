@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clues.model import Budget, Budgets, Flavor, Limits, Market, Observed, Price, Resources, Settings, SiteTerms
-from clues.planner.prices import price_of, with_prices
+from clues.planner.money.prices import price_of, with_prices
 from tests.unit.builders import NOW, ago, make_claim, make_offer, make_pool, make_settings, make_site
 from tests.unit.planner.deciding import bought_at, cluster, job, plan
 from tests.unit.planner.routed import SETTINGS

@@ -8,7 +8,7 @@ import pytest
 
 from clues.errors import InvalidRequest, NoCapacity, NotFound
 from clues.model import Claim, ClaimState, Facts, LaunchOutcome, Limits, Node, Settings, Warm
-from clues.planner.probe import plan_probe, stop_probe
+from clues.planner.claims.probe import plan_probe, stop_probe
 from clues.planner.view import View, make_view
 from tests.unit.builders import (
     BUSY,

@@ -6,7 +6,7 @@ import pytest
 
 from clues.model import Verdict
 from clues.planner import decide
-from clues.planner.reasons import Need, need_of
+from clues.planner.queue.reasons import Need, need_of
 from tests.unit.builders import NOW, make_job, make_node, make_settings, make_world
 
 NODES = """None Priority Resources ReqNodeNotAvail NodeDown"""

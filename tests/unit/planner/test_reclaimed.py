@@ -9,7 +9,7 @@ import pytest
 
 from clues.model import ClaimState, Memory
 from clues.planner import after_notice
-from clues.planner.breaker import RECLAIMED, learn_failure
+from clues.planner.capacity.breaker import RECLAIMED, learn_failure
 from clues.planner.supply import let_go
 from clues.planner.view import make_view
 from tests.unit.builders import (

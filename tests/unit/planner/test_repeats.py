@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from clues.model import Breaker, Claim, ClaimState, Limits, Listing, Memory, Observed, World
 from clues.planner import decide
-from clues.planner.spread import MOST, spread
+from clues.planner.capacity.spread import MOST, spread
 from tests.unit.builders import CLOSED, NOW, OFF, ago, ahead, make_claim, make_pool, make_settings, make_site
 from tests.unit.planner.deciding import cluster, launched, terminated
 

@@ -10,7 +10,7 @@ import pytest
 
 from clues.model import Bind, Claim, ClaimState, Market, Memory, Settings, Spot, World
 from clues.planner import decide
-from clues.planner.spot import HALF_LIFE, Interruptions, expected_price, learn_spot, spot_seen, work_at_stake
+from clues.planner.money.spot import HALF_LIFE, Interruptions, expected_price, learn_spot, spot_seen, work_at_stake
 from tests.unit.builders import (
     BUSY,
     CLOSED,

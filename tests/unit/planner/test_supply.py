@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clues.model import Boots, Claim, ClaimState, Memory, Operator, Pace, Settings, Warm, Window, Wish
-from clues.planner.room import find_room
+from clues.planner.queue.room import find_room
 from clues.planner.supply import let_go
 from clues.planner.view import make_view
 from tests.unit.builders import (

@@ -9,7 +9,7 @@ import pytest
 from clues.cli import words
 from clues.model import Forecast
 from clues.planner.explain import explain
-from clues.planner.telling import tell
+from clues.planner.forecasts.telling import tell
 from clues.units import show_range
 from tests.unit.builders import NOW, ahead, hybrid
 

@@ -11,7 +11,7 @@ import pytest
 from clues.errors import NoCapacity, OutcomeUnknown, QuotaExceeded, Throttled
 from clues.model import Claim, ClaimState, InstanceState, Kind, Launch, LaunchOutcome, LaunchTogether, Open, Plan
 from clues.planner import after_launch, decide
-from clues.planner.batches import in_batches
+from clues.planner.claims.batches import in_batches
 from tests.unit.builders import NOW, OFF, ago, make_claim, make_instance, make_offer, make_pool, make_settings
 from tests.unit.planner.deciding import cluster, listed
 

@@ -1,0 +1,1 @@
+"""Which VMs are bought for the jobs that find no room, and where."""

@@ -1,0 +1,106 @@
+"""One node filled with tasks, for as much value as possible.
+
+That is a knapsack with several dimensions, and an exact answer is not needed: tasks are taken by value for what they
+use, as many of each as fit, under several notions of what is scarce; the best of these fillings is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clues.planner.buying.packing.problem import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the classes that fit a source need there, made ready for quick filling."""
+
+    size: Vector
+    #: class, and where it needs something (dimension, amount)
+    entries: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+    #: for each notion of scarcity, what each class uses of a node
+    shares: tuple[dict[int, float], ...]
+    #: gangs among the classes, and how many nodes each of them takes
+    gangs: Mapping[int, int]
+
+    def values_here(self, values: Sequence[float]) -> Sequence[float]:
+        """Return what a task is worth here; of a gang, that is its share on one node."""
+        if not self.gangs:
+            return values
+        shared = list(values)
+        for name, nodes in self.gangs.items():
+            shared[name] /= nodes
+        return shared
+
+
+def make_needs(size: Vector, needs: Mapping[int, Vector], gangs: Mapping[int, int] | None = None) -> Needs:
+    """Prepare the filling of nodes of this size with these classes."""
+    entries = tuple(
+        (name, tuple((axis, amount) for axis, amount in enumerate(need) if amount)) for name, need in needs.items()
+    )
+    axes = [axis for axis, most in enumerate(size) if most]
+    notions: list[dict[int, float]] = []
+    for scarce in (None, *axes):
+        shares = {}
+        for name, parts in entries:
+            used = [amount / size[axis] * (1.0 if scarce in (None, axis) else 0.25) for axis, amount in parts]
+            shares[name] = sum(used) or 1e-9
+        notions.append(shares)
+    notions.append(
+        {name: max((amount / size[axis] for axis, amount in parts), default=1e-9) for name, parts in entries}
+    )
+    return Needs(size, entries, tuple(notions), gangs or {})
+
+
+def fill(
+    needs: Needs, values: Sequence[float], counts: Sequence[int], *, thorough: bool = False
+) -> tuple[float, dict[int, int]]:
+    """Return the most valuable filling that was found: its value, and how many tasks of each class.
+
+    :param counts: by class, how many there are at most.
+    :param thorough: begin with each class in turn as well, which takes as many times as long.
+    """
+    useful = [(name, parts) for name, parts in needs.entries if counts[name] > 0 and values[name] > 1e-12]
+    best: tuple[float, dict[int, int]] = (0.0, {})
+    orders = []
+    for shares in needs.shares:
+        order = sorted(useful, key=lambda entry: (-values[entry[0]] / shares[entry[0]], entry[0]))
+        if order not in orders:
+            orders.append(order)
+    for order in orders:
+        best = _better(best, _in_order(needs.size, order, values, counts))
+    if thorough:
+        for first in useful:
+            for order in orders[:2]:
+                best = _better(best, _in_order(needs.size, [first, *order], values, counts))
+    return best
+
+
+def _better(one: tuple[float, dict[int, int]], other: tuple[float, dict[int, int]]) -> tuple[float, dict[int, int]]:
+    return other if other[0] > one[0] + 1e-12 else one
+
+
+def _in_order(
+    size: Vector,
+    order: Sequence[tuple[int, tuple[tuple[int, int], ...]]],
+    values: Sequence[float],
+    counts: Sequence[int],
+) -> tuple[float, dict[int, int]]:
+    free = list(size)
+    taken: dict[int, int] = {}
+    value = 0.0
+    for name, parts in order:
+        count = counts[name] - taken.get(name, 0)
+        for axis, amount in parts:
+            fit = free[axis] // amount
+            if fit < count:
+                count = fit
+                if not count:
+                    break
+        if count > 0:
+            for axis, amount in parts:
+                free[axis] -= amount * count
+            taken[name] = taken.get(name, 0) + count
+            value += values[name] * count
+    return value, taken

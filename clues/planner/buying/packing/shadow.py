@@ -1,0 +1,187 @@
+"""What a task of each class should cost at most: the shadow prices of the linear program over fillings.
+
+The program is: as many nodes of each source with each filling as are needed to hold all tasks at the least cost under
+all limits, fractions of nodes allowed. There are far too many fillings to write down, so they are made as they are
+needed (column generation, Gilmore and Gomory 1961): given the shadow prices of now, the most valuable filling of each
+source's nodes is looked for; if it is worth more than the node costs it joins the program, which makes the prices
+move. When no filling is worth more than its node, the prices say of any node what it is good for.
+
+The simplex method below keeps the inverse of its basis as it is. There are as many rows as classes and limits, some
+tens, and the work is bounded: where it runs out the prices of that moment are good enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from clues.planner.buying.packing.filling import Needs, fill
+from clues.planner.buying.packing.problem import Source
+
+#: a task that has no place at all counts for so many times of what it costs by itself
+_MISSING = 20.0
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """So many (a fraction, here) nodes of one source with one filling."""
+
+    source: int
+    filling: Mapping[int, int]
+    count: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shadows:
+    """What one task of each class and one unit of each limit is worth, and the nodes that this follows from."""
+
+    values: Sequence[float]
+    limits: Sequence[float]
+    columns: Sequence[Column]
+
+
+def find_shadows(
+    sources: Sequence[Source],
+    needs: Mapping[int, Needs],
+    counts: Sequence[int],
+    alone: Sequence[float],
+    limits: Sequence[float],
+    work: int,
+    known: Iterable[tuple[int, Mapping[int, int]]] = (),
+) -> Shadows:
+    """Return the shadow prices.
+
+    :param needs: by source, for those that may be bought.
+    :param counts: tasks, or gangs, of each class.
+    :param alone: what one task of each class costs where it is cheapest, with nothing but its like beside it.
+    :param work: how many numbers may be touched, about.
+    :param known: sources with a filling that may be good, to begin with.
+    """
+    rows = {name: row for row, name in enumerate(name for name, count in enumerate(counts) if count > 0)}
+    limit_rows = _binding(sources, needs, limits, len(rows))
+    program = _Program(
+        [float(counts[name]) for name in rows] + [limits[limit] for limit in limit_rows],
+        [alone[name] * _MISSING for name in rows] + [0.0] * len(limit_rows),
+        len(rows),
+    )
+    groups: dict[int, list[int]] = {}
+    for source, ready in needs.items():
+        groups.setdefault(id(ready), []).append(source)
+    queue = list(groups.values())
+    values = [0.0] * len(counts)
+
+    def enter(source: int, filling: Mapping[int, int]) -> None:
+        gangs, one = needs[source].gangs, sources[source]
+        entries = [(rows[name], count / gangs.get(name, 1)) for name, count in filling.items()]
+        entries += [(limit_rows[row], use) for row, use in one.uses if row in limit_rows]
+        program.enter(entries, one.price, (source, filling))
+
+    for source, filling in known:
+        if source in needs and filling and all(name in rows for name in filling):
+            enter(source, filling)
+            work -= 2 * program.size * program.size
+    idle, turn, thorough = 0, 0, False
+    while work > 0 and queue:
+        program.tidy()
+        for name, row in rows.items():
+            values[name] = program.prices[row]
+        members = queue[turn % len(queue)]
+        turn += 1
+        ready = needs[members[0]]
+        value, filling = fill(ready, ready.values_here(values), counts, thorough=thorough)
+        work -= len(ready.entries) * len(ready.shares) * (2 * len(ready.entries) if thorough else 1)
+        found = None
+        for source in members:
+            one = sources[source]
+            price = one.price - sum(program.prices[limit_rows[row]] * use for row, use in one.uses if row in limit_rows)
+            gain = value - price
+            if gain > 3e-3 * max(one.price, 1e-3) and (found is None or gain > found[0]):
+                found = gain, source
+        if found is None:
+            idle += 1
+            if idle >= len(queue):
+                if thorough:
+                    break
+                idle, thorough = 0, True
+            continue
+        idle = 0
+        enter(found[1], filling)
+        work -= 2 * program.size * program.size
+    program.tidy()
+    for name, row in rows.items():
+        values[name] = max(0.0, program.prices[row])
+    worth = [0.0] * len(limits)
+    for limit, row in limit_rows.items():
+        worth[limit] = max(0.0, -program.prices[row])
+    return Shadows(values, worth, [Column(*what, count) for what, count in program.nodes()])
+
+
+def _binding(
+    sources: Sequence[Source], needs: Mapping[int, Needs], limits: Sequence[float], first: int
+) -> dict[int, int]:
+    """Return the rows of the limits that some source uses."""
+    used = sorted({row for source in needs for row, _ in sources[source].uses if limits[row] < 1e8})
+    return {limit: first + place for place, limit in enumerate(used)}
+
+
+class _Program:
+    """The simplex method for: cover at least so much, use at most so much."""
+
+    def __init__(self, amounts: list[float], costs: list[float], covers: int) -> None:
+        self.size = len(amounts)
+        self.covers = covers
+        self.amounts = amounts
+        self.costs = costs
+        self.inverse = [[float(row == column) for column in range(self.size)] for row in range(self.size)]
+        self.basis: list[tuple[int, Mapping[int, int]] | None] = [None] * self.size
+        self.prices = list(costs)
+
+    def enter(
+        self, entries: Sequence[tuple[int, float]], cost: float, what: tuple[int, Mapping[int, int]] | None
+    ) -> bool:
+        """Let a column into the basis; False when it would change nothing."""
+        reduced = cost - sum(self.prices[row] * value for row, value in entries)
+        if reduced >= 0:
+            return False
+        moved = [sum(line[row] * amount for row, amount in entries) for line in self.inverse]
+        leaving, least = -1, 0.0
+        for row, change in enumerate(moved):
+            if change > _TINY:
+                ratio = self.amounts[row] / change
+                if leaving < 0 or ratio < least - _TINY or (ratio < least + _TINY and change > moved[leaving]):
+                    leaving, least = row, ratio
+        if leaving < 0:
+            return False
+        pivot = moved[leaving]
+        line = [number / pivot for number in self.inverse[leaving]]
+        amount = self.amounts[leaving] / pivot
+        for row, change in enumerate(moved):
+            if row != leaving and (change > _TINY or change < -_TINY):
+                self.inverse[row] = [old - change * new for old, new in zip(self.inverse[row], line, strict=True)]
+                self.amounts[row] = max(0.0, self.amounts[row] - change * amount)
+        self.inverse[leaving], self.amounts[leaving] = line, amount
+        self.prices = [old + reduced * new for old, new in zip(self.prices, line, strict=True)]
+        self.basis[leaving], self.costs[leaving] = what, cost
+        return True
+
+    def tidy(self) -> None:
+        """Let in what costs nothing and pays: more than is wanted of a class, less than is allowed of a limit."""
+        for _ in range(3 * self.size):
+            worst, row = -1e-9, -1
+            for place, price in enumerate(self.prices):
+                value = price if place < self.covers else -price
+                if value < worst:
+                    worst, row = value, place
+            if row < 0:
+                return
+            if not self.enter([(row, -1.0 if row < self.covers else 1.0)], 0.0, None):
+                return
+
+    def nodes(self) -> list[tuple[tuple[int, Mapping[int, int]], float]]:
+        """Return the nodes in the basis, with how many of them."""
+        return [
+            (what, amount)
+            for what, amount in zip(self.basis, self.amounts, strict=True)
+            if what is not None and amount > 1e-7
+        ]

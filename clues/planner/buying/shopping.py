@@ -1,0 +1,304 @@
+"""What is lacking, bought together: jobs become classes with counts, nodes and offers become sources, and the plan that
+:mod:`clues.planner.buying.packing` makes of them becomes purchases, each with the jobs that it is for.
+
+The plan is made for all jobs at once, so that the offer follows from what all of them cost. What is bought, and in
+which order, follows from priority: each purchase has the rank of its most urgent job.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import isfinite
+
+from clues.model import ANY_GPU, Job, Market, Node, Offer, Pool, Resources
+from clues.planner.buying.packing import Problem, Source, Unit, Vector, Wanted, pack
+from clues.planner.buying.placement import Buyer
+from clues.planner.queue.bins import Bins, Likes, Origin
+from clues.planner.queue.jobclass import JobClass, Option
+from clues.planner.queue.room import pool_features
+from clues.planner.view import View
+
+#: where prices are the same the smaller node is taken, and the one without GPUs: so little of a price is the size's
+_SIZE_COUNTS = 1e-3
+#: so many tasks of so many kinds, from the most urgent on, are planned together; the others are bought for by
+#: themselves, after these. It is kinds that take time, not tasks
+MOST_TASKS = 20_000
+MOST_KINDS = 100
+#: an offer whose price cannot be reckoned with is taken last
+_DEAREST = 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Tasks of one job without room."""
+
+    rank: int
+    job: Job
+    group: JobClass
+    count: int
+
+
+@dataclass(slots=True)
+class _Lot:
+    """Vacant nodes of a pool that the same classes accept."""
+
+    pool: Pool
+    nodes: list[Node]
+    accepts: frozenset[int]
+    #: those before this place are taken
+    begin: int = 0
+
+    def vacant(self, count: int, buyer: Buyer) -> list[Node]:
+        """Return so many nodes that are still vacant, or as many as there are."""
+        while self.begin < len(self.nodes) and not buyer.is_vacant(self.pool, self.nodes[self.begin]):
+            self.begin += 1
+        rest = islice(self.nodes, self.begin, None)
+        return list(islice((node for node in rest if buyer.is_vacant(self.pool, node)), count))
+
+
+@dataclass
+class Purchase:
+    """Nodes that are bought together, and who shall run on them."""
+
+    pool: Pool
+    offer: Offer
+    #: where its nodes are taken from
+    lot: _Lot
+    size: int
+    jobs: dict[int, Job] = field(default_factory=dict)
+    #: by rank of a job, for each of its tasks on which of the nodes (by their place) it lies
+    tasks: dict[int, list[list[int]]] = field(default_factory=dict)
+    loads: list[Resources] = field(default_factory=list)
+    #: once it is bought
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def rank(self) -> int:
+        """The rank of its most urgent job."""
+        return min(self.tasks)
+
+    @property
+    def gang(self) -> Job | None:
+        """The most urgent gang that needs all of its nodes."""
+        for rank in sorted(self.tasks):
+            if self.size > 1 and any(len(spots) == self.size for spots in self.tasks[rank]):
+                return self.jobs[rank]
+        return None
+
+
+class Shopping:
+    """Plans purchases for many jobs, and makes them."""
+
+    def __init__(self, view: View, buyer: Buyer, bins: Bins, reserved: Mapping[str, frozenset[str]]) -> None:
+        self._view, self._buyer, self._bins, self._reserved = view, buyer, bins, reserved
+
+    def plan(self, lacking: Sequence[Lacking]) -> list[Purchase]:
+        """Return what to buy for these jobs, which come in the order of their priority."""
+        lacking = list(_most_urgent(one for one in lacking if _can_be_planned(one)))
+        groups = list({id(one.group): one.group for one in lacking}.values())
+        numbers = {id(group): number for number, group in enumerate(groups)}
+        queue: list[tuple[int, int]] = []
+        for one in lacking:
+            number = numbers[id(one.group)]
+            if queue and queue[-1][0] == number:
+                queue[-1] = (number, queue[-1][1] + one.count)
+            else:
+                queue.append((number, one.count))
+        if not queue or self._view.world.operator.paused:
+            return []
+        lots, sources, offers, limits = self._sources(groups)
+        classes = [self._wanted(number, group, lots, offers) for number, group in enumerate(groups)]
+        units = sorted(
+            pack(Problem(sources, classes, limits, queue)).units,
+            key=lambda unit: (sources[unit.source].price, unit.source),
+        )
+        purchases = []
+        for unit in units:
+            place, offer = offers[unit.source]
+            purchases.append(Purchase(lots[place].pool, offer, lots[place], len(unit.nodes)))
+        self._assign(lacking, numbers, classes, units, purchases)
+        of_rank = {one.rank: one.group for one in lacking}
+        for purchase in purchases:
+            purchase.loads = self._loads(purchase, of_rank)
+        return sorted((one for one in purchases if one.tasks), key=lambda one: one.rank)
+
+    def _sources(
+        self, groups: Sequence[JobClass]
+    ) -> tuple[list[_Lot], list[Source], list[tuple[int, Offer]], list[float]]:
+        lots = [lot for pool in self._view.settings.pools.values() for lot in self._lots(pool, groups)]
+        rows: dict[tuple[str, str], int] = {}
+        limits: list[float] = []
+        found: list[tuple[int, Offer, float, tuple[tuple[int, float], ...]]] = []
+
+        def row(name: tuple[str, str], left: float) -> int:
+            if name not in rows:
+                rows[name] = len(limits)
+                limits.append(max(0.0, left))
+            return rows[name]
+
+        for place, lot in enumerate(lots):
+            wanted = {
+                id(option.offer)
+                for number in lot.accepts
+                for option in groups[number].options
+                if option.pool is lot.pool
+            }
+            for offer in lot.pool.offers:
+                if id(offer) not in wanted or self._buyer.why_not(lot.pool, offer, 1):
+                    continue
+                uses = [(row(name, left), each) for name, left, each in self._buyer.left(lot.pool, offer)]
+                uses.append((row(("lot", str(place)), len(lot.nodes)), 1.0))
+                cost = self._view.expected_cost(lot.pool, offer)
+                found.append((place, offer, cost if isfinite(cost) else _DEAREST, tuple(uses)))
+        sizes = [_size_of(lots[place].pool.shape) for place, *_ in found]
+        cheapest = min(
+            (cost / size for (_, _, cost, _), size in zip(found, sizes, strict=True) if cost > 0), default=1000.0
+        )
+        sources = [
+            Source(
+                _vector(lots[place].pool.shape, lots[place].pool.shape),
+                cost + cheapest * size * _SIZE_COUNTS,
+                uses,
+                offer.site,
+            )
+            for (place, offer, cost, uses), size in zip(found, sizes, strict=True)
+        ]
+        return lots, sources, [(place, offer) for place, offer, *_ in found], limits
+
+    def _lots(self, pool: Pool, groups: Sequence[JobClass]) -> list[_Lot]:
+        concerned = [n for n, group in enumerate(groups) if any(option.pool is pool for option in group.options)]
+        by_name = [number for number in concerned if groups[number].key.excluded_nodes]
+        found: dict[tuple[frozenset[str], frozenset[str], tuple[bool, ...]], _Lot] = {}
+        for node in self._buyer.vacant(pool) if concerned else ():
+            reserved = self._reserved.get(node.name, frozenset())
+            named = tuple(groups[number].accepts_name(node.name) for number in by_name)
+            key = node.partitions, reserved, named
+            if key not in found:
+                accepts = frozenset(number for number in concerned if groups[number].accepts_new(node, reserved))
+                found[key] = _Lot(pool, [], accepts)
+            found[key].nodes.append(node)
+        return list(found.values())
+
+    def _wanted(
+        self, number: int, group: JobClass, lots: Sequence[_Lot], offers: Sequence[tuple[int, Offer]]
+    ) -> Wanted:
+        options: dict[int, Option] = {id(option.offer): option for option in group.options if not option.waits}
+        fits = {}
+        for source, (place, offer) in enumerate(offers):
+            option = options.get(id(offer))
+            if option is not None and option.pool is lots[place].pool and number in lots[place].accepts:
+                fits[source] = (option.layout.nodes, _vector(option.layout.each, option.pool.shape))
+        return Wanted(fits)
+
+    def _assign(
+        self,
+        lacking: Sequence[Lacking],
+        numbers: Mapping[int, int],
+        classes: Sequence[Wanted],
+        units: Sequence[Unit],
+        purchases: Sequence[Purchase],
+    ) -> None:
+        """Give the places on planned nodes to jobs, the most urgent first."""
+        places: dict[int, list[tuple[Purchase, list[int]]]] = {}
+        for unit, purchase in zip(units, purchases, strict=True):
+            for name in {name for filling in unit.nodes for name in filling}:
+                shares = Counter({at: filling[name] for at, filling in enumerate(unit.nodes) if name in filling})
+                nodes = classes[name].fits[unit.source][0]
+                while shares:
+                    # of those with most left, so that the last one finds different nodes as well
+                    chosen = [at for at, _ in sorted(shares.items(), key=lambda item: (-item[1], item[0]))[:nodes]]
+                    if len(chosen) < nodes:
+                        break
+                    places.setdefault(name, []).append((purchase, chosen))
+                    shares -= Counter(chosen)
+        for one in lacking:
+            for purchase, chosen in _some(places.get(numbers[id(one.group)], []), one.count):
+                purchase.jobs[one.rank] = one.job
+                purchase.tasks.setdefault(one.rank, []).append(chosen)
+
+    @staticmethod
+    def _loads(purchase: Purchase, groups: Mapping[int, JobClass]) -> list[Resources]:
+        loads = [Resources() for _ in range(purchase.size)]
+        for rank, spots in purchase.tasks.items():
+            options = groups[rank].options
+            option = next(one for one in options if one.offer is purchase.offer and one.pool is purchase.pool)
+            for spot in spots:
+                for at in spot:
+                    loads[at] = loads[at].plus(option.layout.each)
+        return loads
+
+    def buy(self, purchase: Purchase) -> bool:
+        """Make a planned purchase; False when it cannot be had, for all that was planned."""
+        pool, offer = purchase.pool, purchase.offer
+        vacant = purchase.lot.vacant(purchase.size, self._buyer)
+        first = purchase.jobs[purchase.rank]
+        if len(vacant) < purchase.size or self._buyer.why_not(pool, offer, purchase.size, first.account, whole=True):
+            return False
+        purchase.nodes = vacant
+        gang = purchase.gang
+        label = "" if gang is None else gang.array_id or gang.id
+        for at, node in enumerate(vacant):
+            here = {
+                rank: sum(spot.count(at) for spot in spots)
+                for rank, spots in sorted(purchase.tasks.items())
+                if any(at in spot for spot in spots)
+            }
+            jobs = [purchase.jobs[rank].id for rank in here]
+            reason = f"for job {jobs[0]}" if jobs else f"for job {first.id}"
+            if gang is not None:
+                reason += f" ({purchase.size} nodes)"
+            if len(jobs) > 1:
+                reason += f" and {len(jobs) - 1} more"
+            size = purchase.size if label else 0
+            self._buyer.buy(pool, offer, node, jobs, reason, label, size, first.account, tuple(here.values()))
+            features = pool_features(pool, offer)
+            reservations = self._reserved.get(node.name, frozenset())
+            free = pool.shape.minus(purchase.loads[at])
+            self._bins.add(
+                Likes(pool.shape, free, features, node.partitions, offer.site, Origin.BOUGHT, reservations), node.name
+            )
+        return True
+
+
+def _most_urgent(lacking: Iterable[Lacking]) -> Iterator[Lacking]:
+    left, kinds = MOST_TASKS, set[int]()
+    for one in lacking:
+        kinds.add(id(one.group))
+        if left <= 0 or len(kinds) > MOST_KINDS:
+            return
+        yield one if one.count <= left else replace(one, count=left)
+        left -= one.count
+
+
+def _some(places: list[tuple[Purchase, list[int]]], count: int) -> list[tuple[Purchase, list[int]]]:
+    found = places[:count]
+    del places[:count]
+    return found
+
+
+def _can_be_planned(one: Lacking) -> bool:
+    """Whether a job can be planned for by its shape: it names no nodes and stands by itself. What spot VMs are worth
+    to a gang depends on its size, and prices here do not."""
+    options = one.group.options
+    if not options or one.group.key.wanted_nodes or one.job.het_id:
+        return False
+    return options[0].layout.nodes == 1 or all(option.offer.market is not Market.SPOT for option in options)
+
+
+def _size_of(shape: Resources) -> float:
+    return shape.cpus + shape.memory_mib / 4096 + 10.0 * shape.gpu_count
+
+
+def _vector(resources: Resources, shape: Resources) -> Vector:
+    """Return resources in the places that nodes of *shape* have: CPUs, memory, each type of GPU."""
+    types = [gpu.type for gpu in shape.gpus]
+    counts = dict.fromkeys(types, 0)
+    for gpu in resources.gpus:
+        kind = gpu.type
+        if kind == ANY_GPU and kind not in counts:  # of the type that there is most of
+            kind = max(shape.gpus, key=lambda one: one.count).type
+        counts[kind] = counts.get(kind, 0) + gpu.count
+    return (resources.cpus, resources.memory_mib, *(counts[kind] for kind in types))

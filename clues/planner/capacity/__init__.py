@@ -1,0 +1,1 @@
+"""What the sites can give now: limits, quotas, and what failures have taught."""

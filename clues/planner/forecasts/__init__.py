@@ -1,0 +1,1 @@
+"""When jobs will start, by what was seen of boots and ends; and how good that was."""

@@ -1,0 +1,339 @@
+"""When each pending job is expected to start, and what it waits for.
+
+What the demand has found is taken from there: a job whose nodes are open starts in a moment, one whose nodes boot when
+the last of them is ready, by the boot times seen of their offers.  A job for which nothing can be had waits for room:
+the queue is played ahead three times over the nodes there are (:mod:`clues.planner.forecasts.horizon`), with all
+jobs as short as they may be, as they mostly are, and as long as their time limits let them be.  Or it waits for a
+purchase that becomes possible again: an offer's next try, a budget that begins anew.
+
+Nothing is made up: where a boot was never seen, or a job that is in the way has no time limit, that end of the forecast
+is left open.  What nobody knows is not in it either: jobs yet to be submitted, priorities yet to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import inf
+
+from clues.model import (
+    COMING,
+    Claim,
+    ClaimState,
+    ClusterSnapshot,
+    Forecast,
+    Job,
+    Memory,
+    Node,
+    Outlook,
+    Verdict,
+)
+from clues.planner.buying.demand import Demand
+from clues.planner.forecasts.boots import boot_time
+from clues.planner.forecasts.horizon import Ask, Horizon, rounded, share_of
+from clues.planner.forecasts.openings import Opening, openings
+from clues.planner.forecasts.spans import (
+    AFTER_OPENING,
+    NOW,
+    SLURMS_PASS,
+    UNKNOWN,
+    Runs,
+    Span,
+    latest,
+    plus,
+    until_ready,
+)
+from clues.planner.queue.bins import Likes, Origin
+from clues.planner.queue.jobclass import JobClass
+from clues.planner.queue.layout import Layout
+from clues.planner.queue.policy import is_backfills
+from clues.planner.queue.room import pool_features, reservations_by_node
+from clues.planner.view import View, routers_by_site
+
+#: So many tasks are played ahead in one decision: what stands behind them in the queue is not looked at.
+MOST_TASKS = 600
+
+#: A start that Slurm expects later than this hangs on a job that has no limit.
+_LONGEST_BELIEVED = timedelta(days=60)
+
+_READY_WITH = {Verdict.SERVED, Verdict.STARTING, Verdict.BUYING}
+
+
+def forecast(view: View, claims: Mapping[str, Claim], demand: Demand) -> dict[str, Forecast]:
+    """Return for each pending job what is expected of it, as far as that can be told.
+
+    :param claims: as they are after this decision.
+    :param demand: what it found about the queue.
+    """
+    if view.snapshot is None:
+        return {}
+    return _Oracle(view, claims, demand, view.snapshot).run()
+
+
+@dataclass
+class _Group:
+    """What is known of all jobs of one class."""
+
+    asks: list[Ask]
+    openings: list[Opening]
+    #: where its nodes come free, in words
+    where: str
+    #: the ways to go on in which it finds none
+    hopeless: list[bool] = field(default_factory=lambda: [False, False, False])
+
+
+class _Oracle:
+    def __init__(self, view: View, claims: Mapping[str, Claim], demand: Demand, snapshot: ClusterSnapshot) -> None:
+        self.view, self.demand, self.snapshot = view, demand, snapshot
+        self.memory: Memory = view.world.memory
+        self.runs = Runs(self.memory, view.now)
+        self.claims = {one.node: one for one in claims.values() if one.serving or one.state is ClaimState.DRAINING}
+        self.routers = routers_by_site(claims)
+        self.reserved = reservations_by_node(snapshot)
+        self.ready: dict[str, Span] = {}
+        self.alike: dict[tuple[int, str, ClaimState], Span] = {}
+        #: nodes alike in what jobs may run there, by number, and the number of each node
+        self.kinds: dict[Likes, int] = {}
+        self.kind_of: dict[str, int] = {}
+        self.groups: dict[int, _Group] = {}
+        self.played = 0
+        self.worlds: tuple[Horizon, Horizon, Horizon] | None = None
+
+    def run(self) -> dict[str, Forecast]:
+        outlooks = self.demand.outlooks
+        if any(one.verdict is Verdict.BLOCKED for one in outlooks.values()):
+            self.worlds = self._room()
+        jobs = {job.id: job for job in self.snapshot.jobs if job.pending}
+        return {name: self._forecast(jobs[name], outlook) for name, outlook in outlooks.items()}
+
+    def _forecast(self, job: Job, outlook: Outlook) -> Forecast:
+        if outlook.verdict in _READY_WITH:
+            return self._served(job, outlook)
+        if outlook.verdict is Verdict.BLOCKED:
+            told = self._queued(job, outlook)
+            return told if told.known else self._as_slurm_says(job, told)
+        if outlook.verdict is Verdict.WAITS:
+            return self._waiting(job)
+        return Forecast(waits_for=_ELSEWHERE.get(outlook.verdict, job.reason))
+
+    def _as_slurm_says(self, job: Job, told: Forecast) -> Forecast:
+        """Return Slurm's own word where there is no other: its backfill sees what is not played here.
+
+        It has one only while it could place the job on nodes that are open, takes a job without a limit for one of a
+        year, and tells the begin time of a job that has one.
+        """
+        expected, now = job.expected, self.view.now
+        if expected is None or not now < expected < now + _LONGEST_BELIEVED or not is_backfills(job):
+            return told
+        early = now if told.early is None else min(told.early, expected)
+        return Forecast(early, expected, expected + timedelta(seconds=SLURMS_PASS[2]), told.waits_for)
+
+    def _waiting(self, job: Job) -> Forecast:
+        now = self.view.now
+        for one in self.snapshot.reservations:
+            if one.name == job.reservation and one.start > now:
+                return Forecast(early=one.start, waits_for=f"reservation {one.name}")
+        if job.eligible is not None and job.eligible > now:
+            return Forecast(early=job.eligible, waits_for="its begin time")
+        if job.dependency:
+            return Forecast(waits_for="other jobs")
+        return Forecast(waits_for=_REASONS.get(job.reason, job.reason))
+
+    # --- nodes that are there, or on their way ---
+
+    def _served(self, job: Job, outlook: Outlook) -> Forecast:
+        names = self.demand.first_nodes.get(job.id, ())
+        coming = [name for name in names if not self._is_open(name)]
+        if not coming:
+            start, waits_for = SLURMS_PASS, "Slurm's next pass"
+        else:
+            ready = latest([self._ready(name) for name in coming])
+            start, waits_for = plus(ready, AFTER_OPENING), self._which(coming, ready)
+        if self.worlds is not None and (group := self.demand.classes.get(job.id)) is not None:
+            self._occupy(job, group, names, start)
+        return self._told(start, waits_for)
+
+    def _is_open(self, name: str) -> bool:
+        node = self.snapshot.nodes.get(name)
+        return node is not None and node.usable
+
+    def _ready(self, name: str) -> Span:
+        span = self.ready.get(name)
+        if span is None:
+            claim = self.claims.get(name)
+            span = NOW if claim is None else self._until_ready(claim)
+            self.ready[name] = span
+        return span
+
+    def _until_ready(self, claim: Claim) -> Span:
+        if claim.created_at != self.view.now:
+            return until_ready(claim, self.view, self.memory, self.routers)
+        # hundreds may be bought of one offer in one decision, and they are all alike
+        alike = (id(claim.offer), claim.pool, claim.state)
+        span = self.alike.get(alike)
+        if span is None:
+            span = self.alike[alike] = until_ready(claim, self.view, self.memory, self.routers)
+        return span
+
+    def _which(self, names: list[str], ready: Span) -> str:
+        if len(names) > 1:
+            text = f"{len(names)} nodes that start"
+        else:
+            claim = self.claims.get(names[0])
+            text = f"{names[0]} ({claim.offer.key})" if claim is not None else names[0]
+        if ready[2] == inf:
+            seen = [one for one in names if (claim := self.claims.get(one)) is not None and self._has_booted(claim)]
+            text += ": slower than all boots seen" if len(seen) == len(names) else ": no such boot was seen yet"
+        return text
+
+    def _has_booted(self, claim: Claim) -> bool:
+        return boot_time(self.memory, claim.offer, self.view.pool(claim)).known
+
+    # --- jobs that wait for room ---
+
+    def _queued(self, job: Job, outlook: Outlook) -> Forecast:
+        if self.played >= MOST_TASKS:
+            return _FAR_BACK
+        classed = self.demand.classes.get(job.id)
+        if classed is None or self.worlds is None or not classed.options:
+            return Forecast(waits_for=outlook.text)
+        if classed.key.wanted_nodes:
+            return Forecast(waits_for="the nodes that it names")
+        group = self._group(classed)
+        start = self._play(group, self.runs.of(job))
+        for _ in range(min(job.count, MOST_TASKS - self.played) - 1):
+            if all(group.hopeless):
+                break
+            self._play(group, self.runs.of(job))
+        waits_for = [group.where] if group.asks and start[2] != inf else []
+        for opening in group.openings:
+            span = opening.span
+            if span[0] < start[2]:
+                waits_for.append(opening.text)
+            start = (min(start[0], span[0]), min(start[1], span[1]), min(start[2], span[2]))
+        if not waits_for:
+            return self._unknowable(group, classed, outlook)
+        return self._told(plus(start, AFTER_OPENING), " or ".join(waits_for[:2]))
+
+    def _play(self, group: _Group, run: Span) -> Span:
+        """Have one task of a class take its nodes, in each of the three ways to go on."""
+        self.played += not all(group.hopeless)
+        found = [inf, inf, inf]
+        for at, world in enumerate(self.worlds or ()):
+            if not group.hopeless[at]:
+                found[at] = world.take(group.asks, run[at])
+                group.hopeless[at] = found[at] == inf
+        return (found[0], found[1], found[2])
+
+    def _unknowable(self, group: _Group, classed: JobClass, outlook: Outlook) -> Forecast:
+        if group.asks and not group.hopeless[0]:
+            return Forecast(waits_for=f"{group.where}, some without a time limit")
+        if not group.asks and classed.crossed:
+            ends = [(one.end, one.name) for one in self.snapshot.reservations if one.name in classed.crossed]
+            return Forecast(early=min(ends)[0], waits_for=f"the end of reservation {min(ends)[1]}")
+        told = next((f"{site}: {why}" if site else why for site, why in outlook.sites.items()), outlook.text)
+        return Forecast(waits_for=told)
+
+    def _group(self, classed: JobClass) -> _Group:
+        group = self.groups.get(id(classed))
+        if group is None:
+            pools = sorted({option.pool.name for option in classed.options})
+            group = self.groups[id(classed)] = _Group(
+                self._asks(classed),
+                openings(classed, self.view, self.memory, self.routers),
+                f"running jobs of {' or '.join(pools)}",
+            )
+        return group
+
+    def _asks(self, classed: JobClass) -> list[Ask]:
+        """Return where jobs of a class could find nodes: at one site, unless they may span them."""
+        places: dict[tuple[str, int, float], list[int]] = {}
+        for likes, kind in self.kinds.items():
+            layout = classed.layout_for(likes)
+            if layout is not None:
+                site = "" if classed.spans else likes.site
+                places.setdefault((site, layout.nodes, rounded(_share(layout, likes))), []).append(kind)
+        return [Ask(tuple(kinds), nodes, share) for (_, nodes, share), kinds in places.items()]
+
+    # --- the room that there will be ---
+
+    def _room(self) -> tuple[Horizon, Horizon, Horizon]:
+        """Return all nodes that serve or will, with what of them comes free when."""
+        ends: dict[str, list[tuple[Job, Span]]] = {}
+        for job in self.snapshot.jobs:
+            if job.running:
+                span = self.runs.rest(job)
+                for name in job.nodes:
+                    ends.setdefault(name, []).append((job, span))
+        worlds = (Horizon(), Horizon(), Horizon())
+        for name, node in self.snapshot.nodes.items():
+            likes = self._likes(name, node)
+            if likes is None:
+                continue
+            kind = self.kind_of[name] = self.kinds.setdefault(likes, len(self.kinds))
+            running = ends.get(name, [])
+            if node.usable or running:
+                free = 0.0 if node.used.cpus >= node.capacity.cpus else 1.0 - share_of(node.used, node.capacity)
+                frees = [(NOW, free)] if free > 0 else []
+                left = 1.0 - free
+                frees += [(span, left / len(running)) for _, span in running]
+                if not running and left > 0:  # who is there is not known, nor for how long
+                    frees.append((UNKNOWN, left))
+            else:
+                frees = [(self._ready(name), 1.0)]
+            for at, world in enumerate(worlds):
+                world.add(name, kind, [(span[at], share) for span, share in frees])
+        return worlds
+
+    def _likes(self, name: str, node: Node) -> Likes | None:
+        """Return what decides which jobs may run on a node once it is free; None: none will."""
+        claim, pool = self.claims.get(name), self.view.pool_by_node.get(name)
+        reserved = self.reserved.get(name, frozenset())
+        if claim is None:
+            if pool is not None or not node.usable:
+                return None
+            return Likes(node.capacity, node.capacity, node.active_features, node.partitions, "", Origin.OPEN, reserved)
+        if pool is None or claim.state is ClaimState.DRAINING or claim.probe or node.kept_by_admin:
+            return None
+        if claim.state not in COMING and not node.usable:
+            return None
+        features = pool_features(pool, claim.offer)
+        return Likes(pool.shape, pool.shape, features, node.partitions, claim.offer.site, Origin.OPEN, reserved)
+
+    def _occupy(self, job: Job, classed: JobClass, names: Iterable[str], start: Span) -> None:
+        run = self.runs.of(job)
+        layout = classed.options[0].layout if classed.options else None
+        for name in names:
+            kind = self.kind_of.get(name)
+            if kind is None or layout is None or self.worlds is None:
+                continue
+            node = self.snapshot.nodes[name]
+            share = rounded(share_of(layout.each, node.capacity))
+            for world, begins, lasts in zip(self.worlds, start, run, strict=True):
+                world.occupy((name,), share, begins, lasts)
+
+    def _told(self, start: Span, waits_for: str) -> Forecast:
+        early, likely, late = (self._moment(seconds) for seconds in start)
+        return Forecast(early, likely, late, waits_for)
+
+    def _moment(self, seconds: float) -> datetime | None:
+        return None if seconds == inf else self.view.now + timedelta(seconds=seconds)
+
+
+def _share(layout: Layout, likes: Likes) -> float:
+    return share_of(layout.each, likes.size)
+
+
+_FAR_BACK = Forecast(waits_for=f"{MOST_TASKS} tasks and more before it")
+
+_ELSEWHERE = {
+    Verdict.NEVER: "somebody to change it",
+    Verdict.MISREAD: "somebody to look at it",
+}
+
+_REASONS = {
+    "JobArrayTaskLimit": "other tasks of its array",
+    "Licenses": "licenses",
+    "Reservation": "its reservation",
+}

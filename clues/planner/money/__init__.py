@@ -1,0 +1,1 @@
+"""What VMs cost, who pays for them, and what may still be spent."""

@@ -1,0 +1,127 @@
+"""What the API may ask of the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from clues.model import (
+    CaStatus,
+    CaStep,
+    Claim,
+    LoggedNote,
+    Moment,
+    Published,
+    Rehearsal,
+    SpentRow,
+    SshWay,
+    VmLog,
+    Wish,
+)
+
+
+class Control(Protocol):
+    """What the API may ask of the daemon. Safe to call from any thread."""
+
+    def published(self) -> Published | None:
+        """Return the picture of the last tick; None before the first one has ended."""
+        ...
+
+    def wait(self, after_tick: int, timeout: float) -> Published | None:
+        """Return a picture newer than *after_tick* as soon as there is one, or the present one after *timeout* s."""
+        ...
+
+    def notes(self, *, after: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
+        """Return entries of the event log with an id above *after*, oldest first; without *after* the newest
+        *limit*."""
+        ...
+
+    def history(self, since: datetime) -> list[Moment]:
+        """Return what the cluster was like in each minute from *since* on, oldest first."""
+        ...
+
+    def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
+        """Return what was spent in each hour that began from *since* on and before *until*, oldest first."""
+        ...
+
+    def past_claims(self, node: str, limit: int) -> list[Claim]:
+        """Return the latest claims of a node (or ``router-SITE``), ended or not, the newest first."""
+        ...
+
+    def wish(self, nodes: Sequence[str], wish: Wish | None, who: str) -> None:
+        """Commit a standing order for pool nodes (None takes it back) and hurry a tick.
+
+        :raises clues.errors.InvalidRequest: a name that belongs to no pool; nothing is changed then.
+        """
+        ...
+
+    def pause(self, paused: bool, who: str) -> None:
+        """Stop or resume buying and stopping of VMs; what runs goes on."""
+        ...
+
+    def evict(self, key: str, who: str) -> None:
+        """Put the VM of a live claim out of the cluster at once: no certificate, no tunnel, no packet; then end it.
+
+        :raises clues.errors.InvalidRequest: no live claim has this launch key.
+        """
+        ...
+
+    def logs(self, node: str, *, ssh: bool) -> VmLog:
+        """Return the end of the console of a node's VM, or by *ssh* of its boot log. May take as long as the provider
+        does.
+
+        :raises clues.errors.NotFound: the node has no VM, or the VM no log.
+        :raises clues.errors.CluesError: it cannot be had; the text says why.
+        """
+        ...
+
+    def ssh_way(self, node: str) -> SshWay:
+        """Return how the VM of a node (or ``router-SITE``) is reached by SSH and known.
+
+        :raises clues.errors.NotFound: it has none.
+        :raises clues.errors.InvalidRequest: it told no host keys.
+        """
+        ...
+
+    def try_image(self, site: str, image: str, flavor: str, who: str) -> Claim:
+        """Start a VM that tries an image, and return its claim; it ends by itself.
+
+        :raises clues.errors.InvalidRequest: it cannot be tried now; the text says why.
+        """
+        ...
+
+    def trial(self, key: str) -> Claim:
+        """Return the claim of an image's trial, ended or not.
+
+        :raises clues.errors.NotFound: there is none of this key.
+        """
+        ...
+
+    def stop_trial(self, key: str) -> None:
+        """End an image's trial, if it has not ended."""
+        ...
+
+    def rehearse(self, changes: Sequence[str]) -> Rehearsal:
+        """Return what the next tick would do with the configuration changed so (``pools.gpu.idle=30min``), without
+        doing it. It is worked out on the caller's own thread.
+
+        :raises clues.errors.InvalidRequest: a change that cannot be made; the text names each, with its cure.
+        :raises clues.errors.Transient: there was no tick yet.
+        """
+        ...
+
+    def ca_status(self) -> CaStatus:
+        """Return what the signer tells of the CA.
+
+        :raises clues.errors.Transient: the signer does not answer.
+        """
+        ...
+
+    def rotate_ca(self, who: str) -> CaStep:
+        """Have the signer take the next step to a new CA, and note who ordered it.
+
+        :raises clues.errors.InvalidRequest: this step may not be taken yet; the text says why.
+        :raises clues.errors.Transient: the signer does not answer.
+        """
+        ...
