@@ -8,9 +8,11 @@ from datetime import timedelta
 from itertools import product
 
 from clues.config import checks
-from clues.config.models import BudgetSection, File, OfferSection, PoolSection, RouterSection, SiteSection
+from clues.config.models import File
 from clues.config.network_fields import Endpoint
 from clues.config.notify_models import LOCAL
+from clues.config.pool_models import BudgetSection, OfferSection, PoolSection
+from clues.config.site_models import RouterSection, SiteSection
 from clues.config.values import Accounts, GpuChecks, Hook, Mail, Notify, Share, Ssh, Webhook, Workers
 from clues.model import Billing, Budget, Budgets, Limits, Offer, Pace, Pool, Resources, RouterPlan, Settings, Site, Warm
 from clues.units import Money

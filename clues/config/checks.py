@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from clues.config.mistakes import Mistakes, Place, near, one_of, show
-from clues.config.models import BudgetSection, File, HookSection, OfferSection, PoolSection, ShapeSection
+from clues.config.models import File
+from clues.config.pool_models import BudgetSection, OfferSection, PoolSection
 from clues.config.sections import has
+from clues.config.site_models import ShapeSection
 from clues.config.values import BOOT_SHARE
+from clues.config.worker_models import HookSection
 from clues.hostlist import MOST, compress
 from clues.model import Attach, Market, Mode, Resources
 from clues.naming import what_is_wrong_with_word

@@ -17,8 +17,9 @@ from clues import templates
 from clues.cli.commands import COMMANDS
 from clues.cli.parser import build_parser
 from clues.config import check
-from clues.config.models import File, SiteSection
+from clues.config.models import File
 from clues.config.sections import keys_of
+from clues.config.site_models import SiteSection
 from clues.planner.explain import explain
 from clues.registry import find_plugins
 from clues.simulation import soak
