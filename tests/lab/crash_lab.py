@@ -33,7 +33,7 @@ _HAS_VM = {ClaimState.BOOTING, ClaimState.JOINING, ClaimState.READY, ClaimState.
 
 QUICK = Plan(
     idle="1s",
-    pool={"boot_deadline": "20s", "join_deadline": "20s"},
+    pool={"boot_deadline": "60s", "join_deadline": "60s"},
     pace={
         "vanished_after": "1s",
         "retry_offer": "1s",
@@ -233,12 +233,13 @@ class CrashLab(Cluster):
             return False
         return datetime.now(UTC) - record.created_at < timedelta(seconds=12)
 
-    def finish(self, timeout: float = 60.0) -> None:
+    def finish(self, timeout: float = 120.0) -> None:
         """Let the jobs end and the cluster become empty, and check that nothing was lost or left."""
         self._release.touch()
         self.until("the jobs to complete", lambda: self.unfinished() == [], timeout)
         self.until("the cluster to be empty", lambda: not self.left(), timeout)
-        assert crashing_daemon.armed(self.folder) == [], "the daemon never came by these points"
+        missed = crashing_daemon.armed(self.folder)
+        assert missed == [], f"the daemon never came by {missed}\n{self.daemon_log(60)}"
         assert self.defects() == []
 
     def living(self) -> list[str]:

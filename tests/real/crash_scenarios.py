@@ -44,7 +44,7 @@ def life(lab: CrashLab) -> None:
 
     Its VM takes longer to boot than a daemon does to start twice: one that has enrolled by then takes another way.
     """
-    lab.faults("cesnet").add("boot", "slow-boot", seconds=14)
+    lab.faults("cesnet").add("boot", "slow-boot", seconds=20)
     lab.submit()
 
 

@@ -22,6 +22,8 @@ from tests.real.crash_scenarios import cluster_id, connect, request
 pytestmark = pytest.mark.real
 
 MOMENTS = 30
+#: Some of its VMs never come: what waits for them shall not wait long.
+DEADLINES = {"boot_deadline": "20s", "join_deadline": "20s"}
 OTHER_CLUSTER = "00000000-0000-4000-8000-00000000beef"
 
 #: What is submitted, with its weight.
@@ -60,7 +62,8 @@ class Stranger:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashLab]:
-    lab = CrashLab(tmp_path_factory.mktemp("crash") / "random", replace(QUICK, vms={"cesnet": 5, "upv": 4}))
+    plan = replace(QUICK, vms={"cesnet": 5, "upv": 4}, pool=DEADLINES)
+    lab = CrashLab(tmp_path_factory.mktemp("crash") / "random", plan)
     try:
         lab.start(daemon=False)
         lab.wake()

@@ -90,7 +90,7 @@ def test_its_worker_is_cut_off_within_a_second_when_evicted_and_cannot_come_back
     cluster: OverlayTrial, worker: Claim
 ) -> None:
     # The provider is slow to end the VM: what cuts it off is the eviction alone.
-    cluster.faults("edge").add("terminate", "hang", seconds=10)
+    cluster.faults("edge").add("terminate", "hang", seconds=25)
     with cluster.flow(worker) as flow:
         words = [*PROGRAM, "--socket", str(cluster.socket), "vrouter", "evict", worker.node]
         said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
@@ -101,9 +101,9 @@ def test_its_worker_is_cut_off_within_a_second_when_evicted_and_cannot_come_back
         last = flow.answers()[-1]
         print(f"evicted: dead after {last - evicted:.2f} s")
     assert last - evicted < 1
+    cluster.until("it to try to come back", lambda: "certificate revoked" in cluster.log_of("hub"), 20)
     assert worker.instance_id in cluster.processes("edge"), "its VM has to live, or this shows nothing"
-    assert "certificate revoked" in cluster.log_of("hub"), "it has not even tried to come back"
-    cluster.until("its VM to be gone", lambda: worker.instance_id not in cluster.processes("edge"), 40)
+    cluster.until("its VM to be gone", lambda: worker.instance_id not in cluster.processes("edge"), 60)
     # and the site goes on with another one
     job = cluster.submit("--constraint=edge")
     (run,) = cluster.completes(job, timeout=60)

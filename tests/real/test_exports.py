@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clues.config import Share
+from tests.lab.frontend import LabError
 from tests.lab.vpn import run, wait_for
 from vrouter.exports import render_ganesha
 
@@ -19,6 +20,8 @@ pytestmark = [
 ]
 
 SERVER = "10.77.0.1"
+#: The server's own namespace: other tests of the same sandbox leave routes and rules in the sandbox itself.
+HOME = "nfs-s"
 #: by namespace: a worker's address, one of the tenant's network, and one of the overlay at no site
 CLIENTS = {"nfs-w": "10.77.2.10/16", "nfs-t": "10.78.0.2/16", "nfs-x": "10.77.9.9/16"}
 
@@ -34,35 +37,50 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for place in ("/var/lib/nfs/ganesha", "/run/ganesha", "/var/log/ganesha"):
         Path(place).mkdir(parents=True, exist_ok=True)
     _network()
-    argv = ["ganesha.nfsd", "-F", "-f", str(folder / "ganesha.conf"), "-L", str(folder / "log")]
+    argv = [
+        "ip",
+        "netns",
+        "exec",
+        HOME,
+        "ganesha.nfsd",
+        "-F",
+        "-f",
+        str(folder / "ganesha.conf"),
+        "-L",
+        str(folder / "log"),
+    ]
     process = subprocess.Popen([*argv, "-p", str(folder / "pid"), "-N", "NIV_EVENT"])
     try:
-        wait_for("nfs-ganesha", lambda: process.poll() is not None or _listed("nfs-w").returncode == 0, 40, 0.3)
+        try:
+            wait_for("nfs-ganesha", lambda: process.poll() is not None or _listed("nfs-w").returncode == 0, 60, 0.3)
+        except LabError as error:
+            raise LabError(f"{error}: {_listed('nfs-w')}\n{(folder / 'log').read_text()[-3000:]}") from None
         assert process.poll() is None, (folder / "log").read_text()[-2000:]
         yield SERVER
     finally:
         process.kill()
         process.wait()
-        for name in CLIENTS:
+        for name in (*CLIENTS, HOME):
             subprocess.run(["ip", "netns", "del", name], check=False)
-        subprocess.run(["ip", "link", "del", "nfs0"], check=False)
 
 
 def _network() -> None:
-    """A bridge with the server's two addresses, and a namespace for each client."""
+    """A namespace for the server, with a bridge that has its two addresses, and one for each client."""
     ip = "ip"
     for argv in (
-        [ip, "link", "add", "nfs0", "type", "bridge"],
-        [ip, "address", "add", f"{SERVER}/16", "dev", "nfs0"],
-        [ip, "address", "add", "10.78.0.1/16", "dev", "nfs0"],
-        [ip, "link", "set", "nfs0", "up"],
+        [ip, "netns", "add", HOME],
+        [ip, "-n", HOME, "link", "set", "lo", "up"],
+        [ip, "-n", HOME, "link", "add", "nfs0", "type", "bridge"],
+        [ip, "-n", HOME, "address", "add", f"{SERVER}/16", "dev", "nfs0"],
+        [ip, "-n", HOME, "address", "add", "10.78.0.1/16", "dev", "nfs0"],
+        [ip, "-n", HOME, "link", "set", "nfs0", "up"],
     ):
         subprocess.run(argv, check=True)
     for name, address in CLIENTS.items():
         for argv in (
             [ip, "netns", "add", name],
-            [ip, "link", "add", f"h-{name}", "type", "veth", "peer", "name", "eth0", "netns", name],
-            [ip, "link", "set", f"h-{name}", "master", "nfs0", "up"],
+            [ip, "-n", HOME, "link", "add", f"h-{name}", "type", "veth", "peer", "name", "eth0", "netns", name],
+            [ip, "-n", HOME, "link", "set", f"h-{name}", "master", "nfs0", "up"],
             [ip, "-n", name, "address", "add", address, "dev", "eth0"],
             [ip, "-n", name, "link", "set", "eth0", "up"],
         ):
