@@ -32,6 +32,7 @@ from clues.executor import Executor
 from clues.history import History
 from clues.launches import Launches
 from clues.ledger import Ledger, open_ledger
+from clues.ledger.forgetting import Forgetting
 from clues.metrics import Exposition
 from clues.model import Published, Settings
 from clues.notify.notifier import Notifier
@@ -151,7 +152,7 @@ def assemble(
 
     logs = LogReader(lambda: books.claims, lambda: executor.connectors, lambda: configuration[0].ssh)
     daemon = Daemon(home, reconciler, counter, books, observer, ledger, clock, loaded.places, reload, logs, imagine)
-    past = History(ledger.record)
+    past, forgetting = History(ledger.record), Forgetting(ledger.forget_notes)
     notifier = Notifier(
         workers,
         lambda after, most: ledger.notes(after=after, limit=most),
@@ -164,6 +165,7 @@ def assemble(
 
     def shown(published: Published) -> None:
         past.see(published)
+        forgetting.look(published.at)
         notifier.look()
 
     daemon.shown = shown

@@ -280,7 +280,9 @@ def _orders(control: Control, pictures: Pictures) -> APIRouter:
         if unknown:
             raise problems.refuse_names("not a node of any pool", unknown, ours, "; nothing was changed")
         control.wish(names, VERBS[verb], who)
-        return as_json(wire.Accepted(verb, tuple(names), who))
+        backed = {claim.node for claim in lens.claims}
+        without = tuple(name for name in names if name not in backed) if verb in ("drain", "poweroff") else ()
+        return as_json(wire.Accepted(verb, tuple(names), who, without))
 
     @routes.post("/pause", response_model=wire.Accepted)
     def pause(request: Request) -> Response:

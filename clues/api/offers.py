@@ -29,7 +29,7 @@ def known(lens: Lens) -> set[str]:
 
 def _offer(lens: Lens, one: Standing) -> wire_clouds.OfferView:
     limits, used = one.quota if one.quota is not None else (None, None)
-    rest = one.breaker
+    rest, lost = one.breaker, one.interruptions
 
     def left(most: int | None, now: int) -> int | None:
         return None if most is None else max(0, most - now)
@@ -62,4 +62,7 @@ def _offer(lens: Lens, one: Standing) -> wire_clouds.OfferView:
         words=rest.words if rest else "",
         could_start=one.could_start,
         why_not_more=one.why_not_more,
+        interruptions_per_hour=round(lost.per_hour, 5) if lost else None,
+        seen_hours=round(lost.hours, 2) if lost else 0.0,
+        seen_interruptions=round(lost.interruptions, 2) if lost else 0.0,
     )

@@ -336,6 +336,8 @@ class Accepted:
     order: str
     nodes: tuple[str, ...] = ()
     who: str = ""
+    #: those of them that have no VM, so that there is nothing to drain or to stop
+    without_vm: tuple[str, ...] = ()
     apiVersion: str = VERSION  # noqa: N815
 
 

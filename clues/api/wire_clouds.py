@@ -51,6 +51,11 @@ class OfferView:
     #: how many VMs of it would be started now if jobs needed them, and what stands against one more
     could_start: int = 0
     why_not_more: str = ""
+    #: of a spot VM: interruptions to be expected in an hour, as the planner reckons; null: it is not a spot offer
+    interruptions_per_hour: float | None = None
+    #: what that follows from: hours that its VMs ran and how many were taken back, what is long ago counted less
+    seen_hours: float = 0.0
+    seen_interruptions: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # the cluster's numbers of each minute, to look back upon
     ("CREATE TABLE moments (at TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT",),
+    # old notes are forgotten, a few at a time
+    ("CREATE INDEX note_about_by_note ON note_about (note)",),
 )
 
 VERSION = len(MIGRATIONS)

@@ -106,11 +106,20 @@ class Ledger:
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO documents VALUES ('told', ?)", (json.dumps(dict(told)),))
 
-    def forget_notes(self, before: datetime) -> int:
-        """Drop notes older than *before*; return how many. Claims are kept."""
+    def forget_notes(self, before: datetime, keep: int = 1_000_000, most: int = 5_000) -> int:
+        """Drop the oldest notes: those from before *before*, and all but the newest *keep*. Return how many.
+
+        :param most: no more than so many at once, so that no tick waits long for it. Claims are kept.
+        """
+        oldest = (
+            "SELECT id FROM (SELECT id, at FROM notes ORDER BY id LIMIT :most) "
+            "WHERE at < :before OR id <= (SELECT max(id) FROM notes) - :keep"
+        )
         with self._transaction() as db:
-            db.execute("DELETE FROM note_about WHERE note IN (SELECT id FROM notes WHERE at < ?)", (_stamp(before),))
-            return db.execute("DELETE FROM notes WHERE at < ?", (_stamp(before),)).rowcount
+            ids = db.execute(oldest, {"most": most, "before": _stamp(before), "keep": keep}).fetchall()
+            db.executemany("DELETE FROM note_about WHERE note = ?", ids)
+            db.executemany("DELETE FROM notes WHERE id = ?", ids)
+        return len(ids)
 
     def record(self, moment: Moment, keep: timedelta = timedelta(days=8)) -> None:
         """Write down what the cluster is like; forget what it was like longer ago than *keep*."""

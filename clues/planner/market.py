@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from clues.model import Breaker, Limits, Offer, Pool, Published, Resources
+from clues.model import Breaker, Limits, Market, Offer, Pool, Published, Resources
 from clues.planner.buying.placement import Buyer
 from clues.planner.capacity.breaker import UNCOUNTED, against
 from clues.planner.capacity.limits import Used
 from clues.planner.capacity.quota import Quotas, size_of
 from clues.planner.money.prices import Priced, price_of
+from clues.planner.money.spot import Interruptions
 from clues.planner.routers import find_unroutable
 from clues.planner.view import View, make_view
 
@@ -36,6 +37,8 @@ class Standing:
     could_start: int
     #: what stands against one more
     why_not_more: str
+    #: how often its VMs were taken back; None: it is not a spot offer
+    interruptions: Interruptions | None = None
 
 
 def standings(published: Published, now: datetime) -> Iterator[Standing]:
@@ -57,6 +60,7 @@ def standings(published: Published, now: datetime) -> Iterator[Standing]:
                 breaker=_breaker(view, pool, offer),
                 could_start=count,
                 why_not_more=buyer.why_not(pool, offer, count + 1) or _no_node(pool, count),
+                interruptions=_interruptions(view, offer),
             )
 
 
@@ -76,6 +80,12 @@ def _no_node(pool: Pool, count: int) -> str:
     if count:
         return f"pool {pool.name} has no more than {count} nodes that a VM may be started for"
     return f"pool {pool.name} has no node that a VM may be started for"
+
+
+def _interruptions(view: View, offer: Offer) -> Interruptions | None:
+    if offer.market is not Market.SPOT:
+        return None
+    return view.interruptions.get(offer.key, Interruptions())
 
 
 def _breaker(view: View, pool: Pool, offer: Offer) -> Breaker | None:

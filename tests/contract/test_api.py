@@ -184,8 +184,16 @@ def test_a_daemon_without_a_first_tick_is_waited_for_then_told(monkeypatch: pyte
 )
 def test_an_order_reaches_the_daemon_with_the_name_of_who_gave_it(api: Api, verb: str, wish: Wish | None) -> None:
     answer = api.post(f"/v1/nodes/{verb}", {"nodes": ["gpu-[01-02]", "cpu-001,gpu-01"]})
-    assert answer.body == {"order": verb, "nodes": ["gpu-01", "gpu-02", "cpu-001"], "who": ME, "apiVersion": "v1"}
+    body = {"order": verb, "nodes": ["gpu-01", "gpu-02", "cpu-001"], "who": ME, "without_vm": [], "apiVersion": "v1"}
+    assert answer.body == body
     assert api.control.orders == [(("gpu-01", "gpu-02", "cpu-001"), wish, ME)]
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"), [("drain", ["cpu-099"]), ("poweroff", ["cpu-099"]), ("disable", []), ("poweron", [])]
+)
+def test_that_there_is_nothing_to_drain_is_told(api: Api, verb: str, told: list[str]) -> None:
+    assert api.post(f"/v1/nodes/{verb}", {"nodes": ["cpu-099,gpu-01"]}).body["without_vm"] == told
 
 
 def test_pause_and_resume_reach_the_daemon(api: Api) -> None:

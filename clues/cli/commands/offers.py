@@ -43,6 +43,14 @@ def _breaker(offer: wire_clouds.OfferView) -> str:
     return f"growing {offer.allowed}" if offer.breaker == "growing" else offer.breaker
 
 
+def _taken_back(offer: wire_clouds.OfferView) -> str:
+    """Return how often spot VMs are taken back, and of how many hours that is known: ``1.3 %/h of 160 h``."""
+    if offer.interruptions_per_hour is None:
+        return words.NOTHING
+    share = f"{100 * offer.interruptions_per_hour:.1f} %/h"
+    return f"{share} of {offer.seen_hours:.0f} h" if offer.seen_hours >= 0.5 else f"{share} assumed"
+
+
 def _why(offer: wire_clouds.OfferView) -> str:
     trouble = "" if offer.price_trouble in offer.why_not_more else offer.price_trouble
     return "; ".join(one for one in (trouble, offer.why_not_more) if one) or words.NOTHING
@@ -58,6 +66,7 @@ def columns(currency: str) -> tuple[Column[wire_clouds.OfferView], ...]:
         Column("SHAPE", _shape),
         Column(f"{currency or 'COST'}/H", lambda offer: words.money(offer.price_per_hour), right=True, essential=True),
         Column("PRICE FROM", _source, least=12),
+        Column("TAKEN BACK", _taken_back, least=9),
         Column("QUOTA LEFT", _quota, least=8),
         Column("BREAKER", _breaker, least=7),
         Column("FAILED WITH", lambda offer: offer.rests or words.NOTHING, wide=True),
@@ -94,7 +103,9 @@ COMMAND = Command(
     "of the configuration, the provider's quota, the budget, and what rests after failures. QUOTA LEFT is what the "
     "provider allows besides what is there and what is on its way; a dash where it does not tell. BREAKER is what "
     "failures of late let through: closed, all; open, nothing for a while; probing, one launch that tries; growing, so "
-    "many at once.",
+    "many at once. TAKEN BACK is the share of spot VMs that the provider is expected to take back in an hour, and the "
+    "hours of VMs that it was seen in, what is long ago counted less; assumed while none has run. The planner reckons "
+    "with it when spot competes with on-demand.",
     examples=(
         ("clues offers", "all of them"),
         ("clues offers gpu", "those of one pool"),

@@ -22,10 +22,19 @@ _SAID = {
     "resume": "Resumed.",
 }
 
+#: What an order to drain or to stop means for a node that is off.
+_WITHOUT_VM = "has no VM: nothing is changed, and jobs may have it started; `clues disable` keeps it off"
+
 
 def _lines(answer: wire.Accepted, style: Style) -> list[str]:
     said = _SAID.get(answer.order, "accepted")
-    return [style.cut(f"{words.nodes(answer.nodes)} {said}") if answer.nodes else said]
+    if not answer.nodes:
+        return [said]
+    meant = [name for name in answer.nodes if name not in answer.without_vm]
+    lines = [style.cut(f"{words.nodes(meant)} {said}")] if meant else []
+    if answer.without_vm:
+        lines.append(style.cut(f"{words.nodes(answer.without_vm)} {_WITHOUT_VM}"))
+    return lines
 
 
 VIEW = View(wire.Accepted, _lines, lambda answer: answer.nodes)

@@ -160,6 +160,11 @@ SCREENS: dict[str, tuple[View[Any], object, Style]] = {
     "doctor": (doctor.VIEW, DIAGNOSIS, PIPE),
     "doctor-narrow": (doctor.VIEW, DIAGNOSIS, Style(width=100)),
     "accepted": (orders.VIEW, wire.Accepted("disable", ("gpu-01", "gpu-02", "cpu-001"), "alice"), PIPE),
+    "accepted-off": (
+        orders.VIEW,
+        wire.Accepted("drain", ("gpu-01", "cpu-001", "cpu-002"), "alice", ("cpu-001", "cpu-002")),
+        PIPE,
+    ),
 }
 
 

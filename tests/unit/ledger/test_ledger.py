@@ -218,6 +218,22 @@ def test_only_old_notes_are_forgotten_and_claims_never(ledger: Ledger) -> None:
     assert len(list(ledger.all_claims())) == 1
 
 
+def test_of_many_notes_the_newest_are_kept_and_a_tick_does_not_wait_for_all(ledger: Ledger) -> None:
+    write_notes(ledger)
+    assert ledger.forget_notes(ago(days=1), keep=1, most=3) == 3
+    assert ledger.forget_notes(ago(days=1), keep=1, most=3) == 1
+    assert ledger.forget_notes(ago(days=1), keep=1, most=3) == 0
+    (left,) = ledger.notes()
+    assert ledger.notes(about=left.subject) == [left]
+
+
+def test_what_a_forgotten_note_was_about_is_forgotten_with_it(ledger: Ledger, tmp_path: Path) -> None:
+    write_notes(ledger)
+    ledger.forget_notes(ahead(hours=1))
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        assert raw.execute("SELECT count(*) FROM note_about").fetchone() == (0,)
+
+
 def test_another_thread_reads_notes_while_the_owner_writes(ledger: Ledger) -> None:
     write_notes(ledger)
     seen: list[int] = []

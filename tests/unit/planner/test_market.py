@@ -12,6 +12,7 @@ from clues.model import (
     Breaker,
     Claim,
     Limits,
+    Market,
     Memory,
     Observed,
     Operator,
@@ -22,6 +23,7 @@ from clues.model import (
     Resources,
     Settings,
     SiteTerms,
+    Spot,
 )
 from clues.planner.explain import explain
 from clues.planner.market import Standing, standings
@@ -96,6 +98,19 @@ def test_it_tells_the_price_its_source_and_its_age() -> None:
     here, there = standings(seen(terms=terms), NOW)
     assert (here.priced.amount, here.priced.source) == (0.0, "configuration")
     assert (there.priced.amount, there.priced.source, there.priced.as_of) == (0.4, "the provider", ago(minutes=3))
+
+
+def test_it_tells_how_often_spot_vms_are_taken_back() -> None:
+    spot = replace(HERE, market=Market.SPOT)
+    configured = settings()
+    pools = {"cpu": replace(configured.pools["cpu"], offers=(spot, HERE))}
+    memory = Memory(spot={spot.key: Spot(hours=150.0, interruptions=3.5, as_of=NOW)})
+    configured = replace(configured, pools=pools)
+    for remembered, per_hour in ((Memory(), 0.01), (memory, 4 / 200)):
+        seen_spot, plain = standings(seen(configured, memory=remembered), NOW)
+        assert seen_spot.interruptions is not None
+        assert seen_spot.interruptions.per_hour == pytest.approx(per_hour)
+        assert plain.interruptions is None
 
 
 def test_what_rests_is_told_for_the_offer_or_its_site_and_only_while_it_does() -> None:
