@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from types import FrameType
 from typing import TypeVar
 
@@ -24,9 +25,12 @@ from clues.model import (
     CaStatus,
     CaStep,
     Claim,
+    Deed,
+    LoggedDeed,
     LoggedNote,
     Moment,
     Note,
+    Order,
     Published,
     Rehearsal,
     Settings,
@@ -37,7 +41,7 @@ from clues.model import (
 )
 from clues.places import Places
 from clues.planner.rehearse import rehearse
-from clues.reconciler import Books, Counter, Observer, Reconciler
+from clues.reconciler import Books, Clerk, Counter, Observer, Reconciler
 from clues.vmlogs.reader import LogReader
 
 log = logging.getLogger(__name__)
@@ -74,6 +78,8 @@ class Daemon:
         self._home, self._reconciler, self._counter = home, reconciler, counter
         self._books, self._observer, self._ledger, self._clock = books, observer, ledger, clock
         self._places, self._reload, self._logs = places, reload, logs
+        self._clerk = Clerk(books, ledger, clock)
+        self._owner = -1
         self._what_if, self._rehearsing = what_if, threading.Lock()
         self._running = False
         self._changed = threading.Condition()
@@ -85,7 +91,7 @@ class Daemon:
 
     def run(self) -> None:
         """Work until :meth:`stop`. What goes wrong with one event does not end the loop; it is told."""
-        self._running = True
+        self._running, self._owner = True, threading.get_ident()
         while self._running:
             wait = self._guarded(self._observer.pump)
             try:
@@ -149,6 +155,8 @@ class Daemon:
 
         :raises Transient: the owner did not come to it in time.
         """
+        if threading.get_ident() == self._owner:  # a part of what the owner was asked for
+            return call()
         answer: Future[T] = Future()
 
         def serve() -> None:
@@ -192,6 +200,33 @@ class Daemon:
     def past_claims(self, node: str, limit: int) -> list[Claim]:
         """Return the latest claims of a node."""
         return self._ledger.claims_of(node, limit)
+
+    def answered(self, order: Order) -> bytes | None:
+        """Return what an order was answered before."""
+        return self._clerk.answered(order)
+
+    def act(self, order: Order, do: Callable[[], object], told: Callable[[tuple[Claim, ...]], bytes]) -> bytes:
+        """Carry an order out once."""
+        return self.ask(lambda: self._clerk.carry_out(order, do, told))
+
+    def act_outside(self, order: Order, do: Callable[[], bytes]) -> bytes:
+        """Carry an order out once that somebody else fulfils: on the caller's own thread."""
+        if (before := self.ask(lambda: self._clerk.begin(order))) is not None:
+            return before
+        try:
+            body = do()
+        except InvalidRequest as refusal:
+            raise self.ask(partial(self._clerk.never, order, refusal)) from None
+        self.ask(lambda: self._clerk.end(order, body))
+        return body
+
+    def record(self, deed: Deed) -> None:
+        """Have a deed that was refused written down, when the owner comes to it."""
+        self._home.put(lambda: self._clerk.record(deed))
+
+    def deeds(self, since: datetime, before: int, limit: int) -> list[LoggedDeed]:
+        """Return entries of the audit log."""
+        return self._ledger.deeds(since=since, before=before, limit=limit)
 
     def wish(self, nodes: Sequence[str], wish: Wish | None, who: str) -> None:
         """Commit a standing order."""

@@ -25,6 +25,10 @@ class LedgerError(CluesError):
     """The ledger could not be read or written (disk full, damaged, of a newer version)."""
 
 
+class KeyReused(CluesError):
+    """An idempotency key came again: with another order, or with one of which nobody knows what came of it."""
+
+
 class CloudError(CluesError):
     """A provider's failure, told apart by its subclass.
 

@@ -19,17 +19,19 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from clues import __version__, hostlist
 from clues.api import limits, offers, overview, privacy, problems, rehearsal, sites, views, wire, wire_clouds, wire_plan
+from clues.api.audit import Audit, make_audit
+from clues.api.codec import encode
 from clues.api.following import make_following
 from clues.api.guard import Guard
 from clues.api.lens import Lens, utc
+from clues.api.ordering import ordering
 from clues.api.page import make_page
-from clues.api.peer import caller
 from clues.api.records_routes import make_records
-from clues.api.respond import as_json
+from clues.api.respond import as_body, as_json
 from clues.api.vrouter_routes import make_routes
 from clues.api.watching import LONGEST_WAIT_SECONDS, Pictures, Timeout, Wait
 from clues.errors import NotFound
-from clues.model import LoggedNote, Published, Wish
+from clues.model import LoggedNote, Order, Published, Wish
 from clues.ports import Control
 
 #: ``clues.planner.explain.explain``: what one paragraph tells about a node, a job or a site.
@@ -87,6 +89,7 @@ def make_app(
     pictures = Pictures(control, now, stopping or Event())
     app = FastAPI(title="clues", version=__version__, openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
     app.add_middleware(limits.BodyLimit)
+    app.add_middleware(Audit, record=control.record)
     app.add_middleware(Guard)
     problems.install(app)
     eyes = privacy.eyes_of if open_to_all else privacy.sees_all
@@ -95,7 +98,7 @@ def make_app(
     app.include_router(make_page(pictures, eyes))
     for routes in (_logs(control, pictures), _plan(control, pictures), _orders(control, pictures), _trials(control)):
         app.include_router(routes, prefix="/v1", dependencies=operators_only(eyes))
-    for make in (make_routes, make_records):
+    for make in (make_routes, make_records, make_audit):
         app.include_router(make(control, pictures, now), prefix="/v1", dependencies=operators_only(eyes))
     if metrics is not None:
         app.include_router(_metrics(metrics))
@@ -267,54 +270,66 @@ def _plan(control: Control, pictures: Pictures) -> APIRouter:
 
 
 def _orders(control: Control, pictures: Pictures) -> APIRouter:
-    routes = APIRouter()
+    routes, ordered = APIRouter(), ordering(control)
 
     @routes.post("/nodes/{verb}", response_model=wire.Accepted)
-    def order_nodes(verb: str, body: NodesBody, request: Request) -> Response:
+    def order_nodes(verb: str, body: NodesBody, order: Order = ordered) -> Response:
         if verb not in VERBS:
             raise problems.refuse(404, "Unknown order", f"{verb} is not one of {', '.join(VERBS)}")
-        names, who = _expand(body.nodes), caller(request)
+        names, who = _expand(body.nodes), order.deed.who
         lens = pictures.lens()
         ours = {*lens.pool_of, *(site.router_node for site in lens.published.settings.sites.values() if site.router)}
         unknown = [name for name in names if name not in ours]
         if unknown:
             raise problems.refuse_names("not a node of any pool", unknown, ours, "; nothing was changed")
-        control.wish(names, VERBS[verb], who)
         backed = {claim.node for claim in lens.claims}
         without = tuple(name for name in names if name not in backed) if verb in ("drain", "poweroff") else ()
-        return as_json(wire.Accepted(verb, tuple(names), who, without))
+        accepted = encode(wire.Accepted(verb, tuple(names), who, without))
+        return as_body(control.act(order, lambda: control.wish(names, VERBS[verb], who), lambda _: accepted))
 
     @routes.post("/pause", response_model=wire.Accepted)
-    def pause(request: Request) -> Response:
-        return _pause(True, wire.Accepted("pause", who=caller(request)))
+    def pause(order: Order = ordered) -> Response:
+        return _pause(True, order)
 
     @routes.post("/resume", response_model=wire.Accepted)
-    def resume(request: Request) -> Response:
-        return _pause(False, wire.Accepted("resume", who=caller(request)))
+    def resume(order: Order = ordered) -> Response:
+        return _pause(False, order)
 
-    def _pause(paused: bool, accepted: wire.Accepted) -> Response:
-        control.pause(paused, accepted.who)
-        return as_json(accepted)
+    def _pause(paused: bool, order: Order) -> Response:
+        who = order.deed.who
+        accepted = encode(wire.Accepted("pause" if paused else "resume", who=who))
+        return as_body(control.act(order, lambda: control.pause(paused, who), lambda _: accepted))
 
     return routes
 
 
 def _trials(control: Control) -> APIRouter:
-    routes = APIRouter(prefix="/images/trials")
+    routes, ordered = APIRouter(prefix="/images/trials"), ordering(control)
 
     @routes.post("", response_model=wire_clouds.ImageTrial)
-    def begin(body: TrialBody, request: Request) -> Response:
-        claim = control.try_image(body.site, body.image, body.flavor, caller(request))
-        return as_json(views.trial(claim))
+    def begin(body: TrialBody, order: Order = ordered) -> Response:
+        return as_body(
+            control.act(
+                order,
+                lambda: control.try_image(body.site, body.image, body.flavor, order.deed.who),
+                lambda claims: encode(views.trial(claims[0])),
+            )
+        )
 
     @routes.get("/{key}", response_model=wire_clouds.ImageTrial)
     def look(key: Name) -> Response:
         return as_json(views.trial(control.trial(key)))
 
     @routes.post("/{key}/stop", response_model=wire_clouds.ImageTrial)
-    def stop(key: Name) -> Response:
-        control.stop_trial(key)
-        return as_json(views.trial(control.trial(key)))
+    def stop(key: Name, order: Order = ordered) -> Response:
+        now = control.trial(key)
+        return as_body(
+            control.act(
+                order,
+                lambda: control.stop_trial(key),
+                lambda claims: encode(views.trial(claims[0] if claims else now)),
+            )
+        )
 
     return routes
 

@@ -13,7 +13,7 @@ import socket
 import struct
 from functools import lru_cache
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _UCRED = struct.Struct("3i")  # pid, uid, gid
@@ -48,24 +48,21 @@ def _groups(peer: socket.socket, uid: int, gid: int) -> list[int]:
     return [one for (one,) in _GID.iter_unpack(raw)]
 
 
-def caller(request: Request) -> str:
-    """Return the user's name, or ``uid 1234`` for one who has none here."""
-    return _name_of(uid_of(request)) if request.client else "unknown"
-
-
-def uid_of(request: Request) -> int:
+def uid_of(request: HTTPConnection) -> int:
     """Return the user id of who calls; -1 where nobody is known."""
-    return int(request.client.host.partition(":")[0]) if request.client else -1
+    uid = request.client.host.partition(":")[0] if request.client else ""
+    return int(uid) if uid.isdecimal() else -1
 
 
-def groups_of(request: Request) -> frozenset[int]:
+def groups_of(request: HTTPConnection) -> frozenset[int]:
     """Return the groups of who calls."""
     told = request.client.host.partition(":")[2] if request.client else ""
     return frozenset(int(one) for one in told.split(",") if one)
 
 
 @lru_cache(maxsize=256)
-def _name_of(uid: int) -> str:
+def name_of(uid: int) -> str:
+    """Return the user's name, or ``uid 1234`` for one who has none here."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
-from clues.api.peer import caller, groups_of, uid_of
+from clues.api.peer import groups_of, name_of, uid_of
 from clues.model import Published, Seen
 
 #: Returns the user whose eyes the answer is for; None for who may see everything.
@@ -28,7 +28,7 @@ def eyes_of(request: Request) -> str | None:
     """Return the caller's name, or None for root, the daemon's own user, and members of its group."""
     if uid_of(request) in (0, os.geteuid()) or os.getegid() in groups_of(request):
         return None
-    return caller(request)
+    return name_of(uid_of(request))
 
 
 def operators() -> str:

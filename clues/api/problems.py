@@ -13,9 +13,21 @@ from starlette.exceptions import HTTPException
 from clues import errors
 from clues.api import wire
 from clues.api.codec import encode
+from clues.api.respond import as_body
+
+#: Where the scope of a request says why it was refused.
+WHY = "clues.why"
 
 #: How many unknown names are told, and searched for their nearest relatives (which takes a while each).
 _MOST_NAMES = 5
+
+
+class Answered(Exception):
+    """An order that was answered before, with this body, and is answered so again."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("answered before")
+        self.body = body
 
 
 class Refusal(Exception):
@@ -48,14 +60,17 @@ _STATUS: tuple[tuple[type[errors.CluesError], int, str], ...] = (
     (errors.NotFound, 404, "Unknown name"),
     (errors.InvalidRequest, 400, "Not a possible order"),
     (errors.AuthFailed, 403, "Not permitted"),
+    (errors.KeyReused, 409, "Key used before"),
     (errors.LedgerError, 503, "The ledger cannot be written"),
     (errors.Transient, 503, "Not now"),
     (errors.CluesError, 500, "It did not work"),
 )
 
 
-def answer(problem: wire.Problem) -> Response:
-    """Return a problem as the response that it is."""
+def answer(problem: wire.Problem, request: Request | None = None) -> Response:
+    """Return a problem as the response that it is; *request* is told why, for the audit log."""
+    if request is not None:
+        request.scope[WHY] = problem.detail or problem.title
     headers = {"Retry-After": "1"} if problem.status == 503 else None
     return Response(encode(problem), problem.status, headers, "application/problem+json")
 
@@ -64,28 +79,32 @@ def install(app: FastAPI) -> None:
     """Make every failure of *app* a problem."""
 
     @app.exception_handler(Refusal)
-    def refused(_: Request, error: Refusal) -> Response:
-        return answer(error.problem)
+    def refused(request: Request, error: Refusal) -> Response:
+        return answer(error.problem, request)
 
     @app.exception_handler(errors.CluesError)
-    def failed(_: Request, error: errors.CluesError) -> Response:
+    def failed(request: Request, error: errors.CluesError) -> Response:
         status, title = next((status, title) for kind, status, title in _STATUS if isinstance(error, kind))
-        return answer(wire.Problem(title=title, status=status, detail=str(error)))
+        return answer(wire.Problem(title=title, status=status, detail=str(error)), request)
 
     @app.exception_handler(RequestValidationError)
-    def malformed(_: Request, error: RequestValidationError) -> Response:
+    def malformed(request: Request, error: RequestValidationError) -> Response:
         told = "; ".join(
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:_MOST_NAMES]
         )
-        return answer(wire.Problem(title="Malformed request", status=400, detail=told))
+        return answer(wire.Problem(title="Malformed request", status=400, detail=told), request)
 
     @app.exception_handler(HTTPException)
     def no_route(request: Request, error: HTTPException) -> Response:
         detail = f"{error.detail}: {request.method} {request.url.path}"
-        return answer(wire.Problem(title=str(error.detail), status=error.status_code, detail=detail))
+        return answer(wire.Problem(title=str(error.detail), status=error.status_code, detail=detail), request)
+
+    @app.exception_handler(Answered)
+    def again(_: Request, error: Answered) -> Response:
+        return as_body(error.body)
 
     # Answered without details; the server raises it again after that, and its traceback is logged.
     @app.exception_handler(Exception)
-    def broken(_: Request, error: Exception) -> Response:
+    def broken(request: Request, error: Exception) -> Response:
         detail = f"the daemon failed at this request ({type(error).__name__}); its log tells more"
-        return answer(wire.Problem(title="Internal error", status=500, detail=detail))
+        return answer(wire.Problem(title="Internal error", status=500, detail=detail), request)

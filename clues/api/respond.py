@@ -9,4 +9,9 @@ from clues.api.codec import encode
 
 def as_json(value: object) -> Response:
     """Return *value*, one of the wire's dataclasses, as a response."""
-    return Response(encode(value), media_type="application/json")
+    return as_body(encode(value))
+
+
+def as_body(body: bytes) -> Response:
+    """Return what is encoded already as a response."""
+    return Response(body, media_type="application/json")

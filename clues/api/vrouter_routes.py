@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from clues.api import problems, vrouter, wire_vrouter
-from clues.api.peer import caller
-from clues.api.respond import as_json
+from clues.api.codec import encode
+from clues.api.ordering import ordering
+from clues.api.respond import as_body, as_json
 from clues.api.watching import Pictures, Timeout, Wait
 from clues.errors import Transient
+from clues.model import Order
 from clues.ports import Control
 
 
@@ -25,7 +27,7 @@ class EvictBody(BaseModel):
 
 def make_routes(control: Control, pictures: Pictures, now: Callable[[], datetime]) -> APIRouter:
     """Return the routes over *control*."""
-    routes = APIRouter(prefix="/vrouter")
+    routes, ordered = APIRouter(prefix="/vrouter"), ordering(control)
 
     @routes.get("", response_model=wire_vrouter.VrouterStatus)
     def status(wait: Wait = None, timeout: Timeout = 25.0) -> Response:
@@ -37,24 +39,28 @@ def make_routes(control: Control, pictures: Pictures, now: Callable[[], datetime
         return as_json(vrouter.status(lens, ends))
 
     @routes.post("/evict", response_model=wire_vrouter.Evicted)
-    def evict(body: EvictBody, request: Request) -> Response:
+    def evict(body: EvictBody, order: Order = ordered) -> Response:
         lens = pictures.lens()
         claim = vrouter.find(lens, body.name)
         if claim is None:
             known = {one for claim in lens.claims for one in (claim.key, claim.node)}
             raise problems.refuse_names("no VM of this name is in the cluster", [body.name], known)
-        who = caller(request)
-        control.evict(claim.key, who)
-        return as_json(wire_vrouter.Evicted(claim.key, claim.node, claim.offer.site, who))
+        key, who = claim.key, order.deed.who
+        evicted = encode(wire_vrouter.Evicted(key, claim.node, claim.offer.site, who))
+        return as_body(control.act(order, lambda: control.evict(key, who), lambda _: evicted))
 
     @routes.get("/ca", response_model=wire_vrouter.CaView)
     def ca() -> Response:
         return as_json(vrouter.ca(control.ca_status(), now()))
 
     @routes.post("/ca/rotate", response_model=wire_vrouter.CaRotated)
-    def rotate(request: Request) -> Response:
-        who = caller(request)
-        step = control.rotate_ca(who)
-        return as_json(wire_vrouter.CaRotated(step.done, step.next, who))
+    def rotate(order: Order = ordered) -> Response:
+        who = order.deed.who
+
+        def turn() -> bytes:
+            step = control.rotate_ca(who)
+            return encode(wire_vrouter.CaRotated(step.done, step.next, who))
+
+        return as_body(control.act_outside(order, turn))
 
     return routes

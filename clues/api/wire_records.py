@@ -43,6 +43,39 @@ class CostList:
 
 
 @dataclass(frozen=True, slots=True)
+class DeedView:
+    """What somebody did, or tried."""
+
+    id: int
+    at: str = ""
+    #: a user's name, or a token's subject
+    who: str = ""
+    #: ``uid 1000``, or ``SUBJECT at ISSUER``
+    identity: str = ""
+    #: ``socket`` or ``token``
+    way: str = ""
+    #: ``POST /v1/nodes/drain``
+    act: str = ""
+    #: what it was done to, shortened
+    target: str = ""
+    #: ``done``, ``refused`` or ``failed``, and the answer's HTTP status
+    result: str = ""
+    status: int = 200
+    #: why it was refused
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditList:
+    """What was done and tried, the latest first."""
+
+    deeds: tuple[DeedView, ...] = listed(DeedView)
+    #: give this as ``cursor`` to get older ones; empty: there are none
+    next: str = ""
+    apiVersion: str = VERSION  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimStory:
     """One claim of a node, ended or not: when it came to what, and why. A time that has not come is empty."""
 

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 
 from clues.api.codec import printable
-from clues.cli.client import Client
+from clues.cli.client import DEFAULT_SOCKET, Client
 from clues.cli.command import Session
 from clues.cli.errors import CliError
 from clues.cli.output import make_output
 from clues.cli.parser import build_parser
+from clues.cli.server import server_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
-    session = Session(Client(arguments.socket), make_output(arguments.output, sys.stdout, os.environ))
+    given = os.environ.get("CLUES_SOCKET") or DEFAULT_SOCKET
+    server = server_of(os.environ) if arguments.socket == given else None  # `--socket` goes before the environment
+    session = Session(Client(arguments.socket, server), make_output(arguments.output, sys.stdout, os.environ))
     code: int = arguments.run(arguments, session)
     sys.stdout.flush()
     return code

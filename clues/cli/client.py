@@ -1,4 +1,8 @@
-"""HTTP over the daemon's UNIX socket, with every way in which that can fail told in one line."""
+"""HTTP over the daemon's UNIX socket, or to a server, with every way in which that can fail told in one line.
+
+What acts carries an idempotency key: an order whose answer was lost is sent again, and the daemon, which may have been
+restarted meanwhile, answers it without doing it twice.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import grp
 import json
 import os
 import socket
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -13,7 +18,8 @@ from urllib.parse import quote, urlencode
 
 from clues.api import wire
 from clues.api.codec import WireError, decode
-from clues.cli.errors import CliError, Failed, NotPermitted, NotReachable
+from clues.cli.errors import AnswerLost, CliError, Failed, NotPermitted, NotReachable
+from clues.cli.server import Server
 
 DEFAULT_SOCKET = "/run/clues/clues.sock"
 
@@ -21,6 +27,10 @@ DEFAULT_SOCKET = "/run/clues/clues.sock"
 _LONGEST_ANSWER_SECONDS = 30.0
 #: A stream says every fifteen seconds that it is still there.
 _LONGEST_SILENCE_SECONDS = 45.0
+
+#: So long an order is sent again whose answer was lost: a daemon is restarted in less.
+_REPEAT_SECONDS = 20.0
+_PAUSE_SECONDS = 0.5
 
 Query = Sequence[tuple[str, str | int | float]]
 
@@ -63,8 +73,19 @@ def _open_to_all(path: str) -> str:
 class Client:
     """Requests to the daemon; one connection each, since commands make one or few."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, server: Server | None = None) -> None:
+        """:param server: asked instead of the socket at *path*."""
+        self.path, self._server = path, server
+
+    @property
+    def where(self) -> str:
+        """Where the daemon is asked, for people."""
+        return self._server.url if self._server else self.path
+
+    def _connection(self, timeout: float) -> tuple[HTTPConnection, dict[str, str]]:
+        if self._server is not None:
+            return self._server.connection(timeout), self._server.headers()
+        return _UnixConnection(self.path, timeout), {}
 
     def get(self, path: str, query: Query = (), *, longer: float = 0.0) -> bytes:
         """Return the JSON of ``/v1/PATH``; the daemon may take *longer* seconds than usual, as it was asked
@@ -78,22 +99,33 @@ class Client:
     def post(self, path: str, body: object = None) -> bytes:
         """Send an order and return the JSON of the answer.
 
-        :raises clues.cli.errors.CliError: whatever goes wrong; nothing was changed then, unless the daemon
-        broke down
-            while it answered.
+        :raises clues.cli.errors.CliError: whatever goes wrong; nothing was changed then, unless the text says that
+            this is not known.
         """
         payload = b"" if body is None else json.dumps(body).encode()
-        return self._request("POST", f"/{wire.VERSION}/{quote(path)}", payload, 0.0)
+        target, key = f"/{wire.VERSION}/{quote(path)}", os.urandom(16).hex()
+        ends, lost = time.monotonic() + _REPEAT_SECONDS, ""
+        while True:
+            try:
+                return self._request("POST", target, payload, 0.0, key)
+            except AnswerLost as error:
+                lost = str(error)
+            except NotReachable:
+                if not lost:
+                    raise
+            if time.monotonic() > ends:
+                raise AnswerLost(f"{lost}; whether the order was carried out is not known: look before you repeat it")
+            time.sleep(_PAUSE_SECONDS)
 
     def follow(self, path: str) -> Generator[bytes, None, None]:
         """Go through the server-sent events of ``/v1/PATH`` as they come, each as its JSON; ends when the daemon does.
 
         :raises clues.cli.errors.CliError: whatever goes wrong.
         """
-        connection = _UnixConnection(self.path, _LONGEST_SILENCE_SECONDS)
+        connection, headers = self._connection(_LONGEST_SILENCE_SECONDS)
         try:
             with self._told():
-                connection.request("GET", f"/{wire.VERSION}/{quote(path)}")
+                connection.request("GET", f"/{wire.VERSION}/{quote(path)}", headers=headers)
                 response = connection.getresponse()
             if response.status >= 400:
                 with self._told():
@@ -109,11 +141,14 @@ class Client:
         finally:
             connection.close()
 
-    def _request(self, method: str, target: str, body: bytes | None, longer: float) -> bytes:
-        connection = _UnixConnection(self.path, _LONGEST_ANSWER_SECONDS + longer)
+    def _request(self, method: str, target: str, body: bytes | None, longer: float, key: str = "") -> bytes:
+        connection, headers = self._connection(_LONGEST_ANSWER_SECONDS + longer)
+        headers |= {"Content-Type": "application/json"} if body else {}
+        headers |= {"Idempotency-Key": key} if key else {}
         try:
             with self._told():
-                headers = {"Content-Type": "application/json"} if body else {}
+                connection.connect()
+            with self._told(NotReachable if key == "" else AnswerLost):
                 connection.request(method, target, body, headers)
                 response = connection.getresponse()
                 content = response.read()
@@ -124,24 +159,25 @@ class Client:
         return content
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Have whatever goes wrong with a connection told in one line."""
+    def _told(self, lost: type[NotReachable] = NotReachable) -> Iterator[None]:
+        """Have whatever goes wrong with a connection told in one line.
+
+        :param lost: what it is when no answer comes.
+        """
         try:
             yield
         except PermissionError as error:
             raise NotPermitted(self._who_may()) from error
         except TimeoutError as error:
-            raise NotReachable(
-                f"cluesd does not answer at {self.path} in time: does it hang? journalctl -u cluesd"
-            ) from error
+            raise lost(f"cluesd does not answer at {self.where} in time: does it hang? journalctl -u cluesd") from error
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
             raise NotReachable(
-                f"cluesd does not answer at {self.path}: is it running? systemctl status cluesd"
+                f"cluesd does not answer at {self.where}: is it running? systemctl status cluesd"
             ) from error
         except (HTTPException, BrokenPipeError, ConnectionResetError) as error:
-            raise NotReachable(f"what answers at {self.path} is not cluesd, or it broke down meanwhile") from error
+            raise lost(f"what answers at {self.where} is not cluesd, or it broke down meanwhile") from error
         except OSError as error:
-            raise NotReachable(f"no connection to cluesd at {self.path}: {error.strerror or error}") from error
+            raise lost(f"no connection to cluesd at {self.where}: {error.strerror or error}") from error
 
     def _who_may(self) -> str:
         try:
@@ -154,6 +190,6 @@ class Client:
         try:
             problem = decode(wire.Problem, json.loads(content))
         except (WireError, ValueError):
-            return NotReachable(f"what answers at {self.path} is not cluesd (HTTP {status})")
-        kind = NotPermitted if status == 403 else Failed
+            return NotReachable(f"what answers at {self.where} is not cluesd (HTTP {status})")
+        kind = NotPermitted if status in (401, 403) else Failed
         return kind(problem.detail or problem.title)

@@ -36,6 +36,10 @@ class NotReachable(CliError):
     code = 3
 
 
+class AnswerLost(NotReachable):
+    """The order was sent, and no answer came: it may have been carried out."""
+
+
 class NotPermitted(CliError):
     """The user may not open the socket, or may not give this order."""
 

@@ -16,6 +16,10 @@ from clues.cli.parser import DESCRIPTION, add_common
 #: What the command reads of its environment.
 ENVIRONMENT: dict[str, str] = {
     "CLUES_SOCKET": "the daemon's socket, where `--socket` is not given",
+    "CLUES_SERVER": "`https://HOST:PORT` of a daemon at another machine, which is asked instead of the socket",
+    "CLUES_TOKEN_FILE": "the file of the token that is shown to that server; nobody else may read it "
+    "(without it: `BEARER_TOKEN_FILE`)",
+    "CLUES_CA_FILE": "the CAs that may have signed that server's certificate, as PEM; without it: the system's",
     "NO_COLOR": "when it is not empty: no colour",
     "CLUES_DEBUG": "when it is not empty: a mistake in the command itself shows its traceback",
 }

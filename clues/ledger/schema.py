@@ -59,6 +59,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("CREATE TABLE moments (at TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT",),
     # old notes are forgotten, a few at a time
     ("CREATE INDEX note_about_by_note ON note_about (note)",),
+    # who ordered what; and what each call was answered that came with an idempotency key
+    (
+        """CREATE TABLE deeds (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at TEXT NOT NULL, who TEXT NOT NULL, identity TEXT NOT NULL, way TEXT NOT NULL, act TEXT NOT NULL,
+            target TEXT NOT NULL, status INTEGER NOT NULL, detail TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX deeds_by_time ON deeds (at)",
+        """CREATE TABLE answers (
+            identity TEXT NOT NULL, key TEXT NOT NULL, at TEXT NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL,
+            PRIMARY KEY (identity, key)
+        ) STRICT""",
+        "CREATE INDEX answers_by_time ON answers (at)",
+    ),
 )
 
 VERSION = len(MIGRATIONS)

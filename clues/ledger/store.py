@@ -18,9 +18,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from clues.errors import LedgerError
+from clues.ledger import orders
+from clues.ledger.orders import Receipt, stamp
 from clues.ledger.schema import MIGRATIONS, VERSION
 from clues.lifecycle import may_move
-from clues.model import Claim, ClaimState, LoggedNote, Memory, Moment, Note, Operator, SpentRow
+from clues.model import Answer, Claim, ClaimState, LoggedDeed, LoggedNote, Memory, Moment, Note, Operator, SpentRow
 
 _CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
 _MEMORY: TypeAdapter[Memory] = TypeAdapter(Memory)
@@ -48,11 +50,13 @@ class Commit:
     #: what was spent since the last commit, in the cluster's currency, and until when it is reckoned
     spend: Mapping[SpendKey, float] | None = None
     booked_at: datetime | None = None
+    #: by whose order, and what that was answered
+    receipt: Receipt | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        documents = (self.memory, self.operator, self.booked_at)
+        documents = (self.memory, self.operator, self.booked_at, self.receipt)
         return not (self.claims or self.notes or self.spend) and all(one is None for one in documents)
 
 
@@ -97,7 +101,9 @@ class Ledger:
                 [(_hour(hour), *whose, amount) for (hour, *whose), amount in (change.spend or {}).items()],
             )
             if change.booked_at is not None:
-                db.execute("INSERT OR REPLACE INTO documents VALUES ('booked_at', ?)", (_stamp(change.booked_at),))
+                db.execute("INSERT OR REPLACE INTO documents VALUES ('booked_at', ?)", (stamp(change.booked_at),))
+            if change.receipt is not None:
+                orders.write(db, change.receipt)
         for claim in change.claims:
             self._states[claim.key] = claim.state
 
@@ -105,6 +111,11 @@ class Ledger:
         """Write down up to which note each receiver of alarms has been told, by its name."""
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO documents VALUES ('told', ?)", (json.dumps(dict(told)),))
+
+    def forget_answer(self, identity: str, key: str) -> None:
+        """Drop what was begun and came to nothing, so that it may be ordered again."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM answers WHERE identity = ? AND key = ?", (identity, key))
 
     def forget_notes(self, before: datetime, keep: int = 1_000_000, most: int = 5_000) -> int:
         """Drop the oldest notes: those from before *before*, and all but the newest *keep*. Return how many.
@@ -116,7 +127,7 @@ class Ledger:
             "WHERE at < :before OR id <= (SELECT max(id) FROM notes) - :keep"
         )
         with self._transaction() as db:
-            ids = db.execute(oldest, {"most": most, "before": _stamp(before), "keep": keep}).fetchall()
+            ids = db.execute(oldest, {"most": most, "before": stamp(before), "keep": keep}).fetchall()
             db.executemany("DELETE FROM note_about WHERE note = ?", ids)
             db.executemany("DELETE FROM notes WHERE id = ?", ids)
         return len(ids)
@@ -124,8 +135,8 @@ class Ledger:
     def record(self, moment: Moment, keep: timedelta = timedelta(days=8)) -> None:
         """Write down what the cluster is like; forget what it was like longer ago than *keep*."""
         with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO moments VALUES (?, ?)", (_stamp(moment.at), _text(_MOMENT, moment)))
-            db.execute("DELETE FROM moments WHERE at < ?", (_stamp(moment.at - keep),))
+            db.execute("INSERT OR REPLACE INTO moments VALUES (?, ?)", (stamp(moment.at), _text(_MOMENT, moment)))
+            db.execute("DELETE FROM moments WHERE at < ?", (stamp(moment.at - keep),))
 
     # --- reading ---
 
@@ -202,9 +213,22 @@ class Ledger:
         ]
         return found if after else found[::-1]
 
+    def answer(self, identity: str, key: str, now: datetime) -> Answer | None:
+        """Return what *identity* was answered to the order that it calls *key*, within the last day. Any thread."""
+        kept = stamp(now - orders.ANSWERS_KEPT)
+        for digest, body in self._rows(orders.ANSWER, (identity, key, kept), self._reader()):
+            return Answer(digest, body)
+        return None
+
+    def deeds(self, *, since: datetime, before: int = 0, limit: int = 100) -> list[LoggedDeed]:
+        """Return what was done and tried from *since* on, the newest *limit* with an id below *before* (0: of all),
+        newest first. Any thread."""
+        values = {"since": stamp(since), "before": before, "limit": limit}
+        return [orders.logged(row) for row in self._rows(orders.DEEDS, values, self._reader())]
+
     def moments(self, since: datetime) -> list[Moment]:
         """Return what the cluster was like from *since* on, oldest first. Any thread."""
-        rows = self._rows("SELECT document FROM moments WHERE at >= ? ORDER BY at", (_stamp(since),), self._reader())
+        rows = self._rows("SELECT document FROM moments WHERE at >= ? ORDER BY at", (stamp(since),), self._reader())
         return [_MOMENT.validate_json(text) for (text,) in rows]
 
     def close(self) -> None:
@@ -308,7 +332,7 @@ def _row(claim: Claim) -> tuple[str, str, int, str, str, float | None]:
 
 
 def _write_note(db: sqlite3.Connection, note: Note) -> None:
-    row = (_stamp(note.at), note.kind, note.subject, note.text)
+    row = (stamp(note.at), note.kind, note.subject, note.text)
     number = db.execute("INSERT INTO notes (at, kind, subject, text) VALUES (?, ?, ?, ?)", row).lastrowid
     db.executemany("INSERT INTO note_about VALUES (?, ?)", [(number, name) for name in note.about])
 
@@ -320,7 +344,3 @@ def _text(adapter: TypeAdapter[Any], value: object) -> str:
 def _hour(at: datetime) -> str:
     """Return the beginning of an hour as a text that sorts by time."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat()

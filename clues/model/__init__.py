@@ -36,6 +36,7 @@ from clues.model.cluster import (
 from clues.model.expectation import Accuracy, Boots, Forecast, Lulls, Seen, Spot
 from clues.model.history import Moment
 from clues.model.money import Budget, Budgets, Period, Spent, SpentRow
+from clues.model.order import Answer, Deed, LoggedDeed, Order
 from clues.model.overlay import HubStatus, OverlayStatus, ShortcutStatus, Tunnel
 from clues.model.published import LoggedNote, Published
 from clues.model.rehearsal import Change, Fate, Purchase, Rehearsal
@@ -81,6 +82,7 @@ __all__ = [
     "Accuracy",
     "Action",
     "Annotate",
+    "Answer",
     "Attach",
     "Billing",
     "Bind",
@@ -96,6 +98,7 @@ __all__ = [
     "Claim",
     "ClaimState",
     "ClusterSnapshot",
+    "Deed",
     "Drain",
     "Facts",
     "Fate",
@@ -118,6 +121,7 @@ __all__ = [
     "Leaving",
     "Limits",
     "Listing",
+    "LoggedDeed",
     "LoggedNote",
     "Lulls",
     "Market",
@@ -131,6 +135,7 @@ __all__ = [
     "Offer",
     "Open",
     "Operator",
+    "Order",
     "Outlook",
     "OverlayStatus",
     "Pace",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -10,8 +10,11 @@ from clues.model import (
     CaStatus,
     CaStep,
     Claim,
+    Deed,
+    LoggedDeed,
     LoggedNote,
     Moment,
+    Order,
     Published,
     Rehearsal,
     SpentRow,
@@ -47,6 +50,36 @@ class Control(Protocol):
 
     def past_claims(self, node: str, limit: int) -> list[Claim]:
         """Return the latest claims of a node (or ``router-SITE``), ended or not, the newest first."""
+        ...
+
+    def answered(self, order: Order) -> bytes | None:
+        """Return what this very order was answered before, within a day; None: it is new, or has no key.
+
+        :raises clues.errors.KeyReused: its key is another order's, or one's of which nobody knows what came of it.
+        """
+        ...
+
+    def act(self, order: Order, do: Callable[[], object], told: Callable[[tuple[Claim, ...]], bytes]) -> bytes:
+        """Call *do*, which gives one of the orders below, and return the answer that *told* makes of the claims that it
+        changed. Its deed and its answer are committed with its effect; one that was answered before is not done again.
+
+        :raises clues.errors.KeyReused: as :meth:`answered`.
+        :raises clues.errors.CluesError: what *do* raises; nothing has changed then.
+        """
+        ...
+
+    def act_outside(self, order: Order, do: Callable[[], bytes]) -> bytes:
+        """The same for what somebody else fulfils, such as the signer: that it was begun is committed first, and one of
+        which nobody knows what came of it is not begun again."""
+        ...
+
+    def record(self, deed: Deed) -> None:
+        """Write down what was refused; does not wait until it is."""
+        ...
+
+    def deeds(self, since: datetime, before: int, limit: int) -> list[LoggedDeed]:
+        """Return what was done and tried from *since* on, the newest *limit* below the id *before* (0: of all), newest
+        first."""
         ...
 
     def wish(self, nodes: Sequence[str], wish: Wish | None, who: str) -> None:

@@ -5,8 +5,9 @@ given: the daemon and the simulated world run this same code.
 """
 
 from clues.reconciler.books import Books
+from clues.reconciler.clerk import Clerk
 from clues.reconciler.counter import Counter
 from clues.reconciler.observer import Observer
 from clues.reconciler.tick import Reconciler
 
-__all__ = ["Books", "Counter", "Observer", "Reconciler"]
+__all__ = ["Books", "Clerk", "Counter", "Observer", "Reconciler"]

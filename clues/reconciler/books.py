@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from clues.errors import LedgerError
-from clues.ledger import Commit, Ledger, SpendKey
+from clues.ledger import Commit, Ledger, Receipt, SpendKey
 from clues.model import Claim, Memory, Note, Operator, Spent
 from clues.planner.money.billing import charged_pieces, in_steps
 from clues.planner.money.payers import Shares
@@ -19,6 +20,15 @@ log = logging.getLogger(__name__)
 
 #: So many ended claims are kept in memory, at most.
 _ENDED_KEPT = 1000
+
+
+@dataclass
+class Rider:
+    """What goes with the next commit."""
+
+    receipt: Callable[[tuple[Claim, ...]], Receipt]
+    #: that commit failed, and whoever made it may have kept that to itself
+    failure: LedgerError | None = None
 
 
 class Books:
@@ -47,6 +57,7 @@ class Books:
         self.unseen: set[str] = set()
         #: tells other processes who belongs to the cluster: called after each commit, before anybody is answered
         self.publish: Callable[[], None] = _nothing
+        self._rider: Rider | None = None
         #: told of each committed change of a claim, as (before, after); who counts them
         self.moved: Callable[[Claim | None, Claim], None] = _ignore
 
@@ -75,10 +86,15 @@ class Books:
         :raises LedgerError: nothing changed, neither on the disk nor here; it is shown as a trouble until a later
             commit succeeds.
         """
+        rider, self._rider = self._rider, None
+        if rider is not None:
+            change = replace(change, receipt=rider.receipt(change.claims))
         try:
             self._ledger.commit(change)
         except LedgerError as error:
             self.troubles["ledger"] = str(error)
+            if rider is not None:
+                rider.failure = error
             raise
         if not change.empty:
             self.troubles.pop("ledger", None)
@@ -96,6 +112,23 @@ class Books:
         for note in change.notes:
             log.info("%s: %s", note.subject, note.text)
         self.make_known()
+
+    @contextmanager
+    def along(self, receipt: Callable[[tuple[Claim, ...]], Receipt]) -> Iterator[None]:
+        """Have a receipt written with the first commit of the block, in one transaction, or by itself if it makes none.
+
+        :param receipt: makes it from the claims that the commit changes.
+        :raises LedgerError: it could not be written, and so neither was what the block committed.
+        """
+        rider = self._rider = Rider(receipt)
+        try:
+            yield
+            if rider.failure is not None:
+                raise rider.failure
+            if self._rider is not None:
+                self.commit(Commit())
+        finally:
+            self._rider = None
 
     def make_known(self) -> None:
         """Have the inventory written as it follows from the claims. One that cannot be written is a trouble that is

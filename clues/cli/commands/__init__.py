@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from clues.cli.command import Command
 from clues.cli.commands import (
+    audit,
     completion,
     cost,
     doctor,
@@ -41,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (
     explain.COMMAND,
     history.COMMAND,
     cost.COMMAND,
+    audit.COMMAND,
     logs.COMMAND,
     ssh.COMMAND,
     image.COMMAND,

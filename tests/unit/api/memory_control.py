@@ -3,14 +3,30 @@ out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from threading import Condition
 
-from clues.errors import CluesError, InvalidRequest, NotFound, Transient
-from clues.model import CaStatus, CaStep, Claim, LoggedNote, Moment, Published, Rehearsal, SpentRow, SshWay, VmLog, Wish
+from clues.errors import CluesError, InvalidRequest, KeyReused, NotFound, Transient
+from clues.model import (
+    CaStatus,
+    CaStep,
+    Claim,
+    Deed,
+    LoggedDeed,
+    LoggedNote,
+    Moment,
+    Order,
+    Published,
+    Rehearsal,
+    SpentRow,
+    SshWay,
+    VmLog,
+    Wish,
+)
 from clues.planner.rehearse import rehearse
+from tests.unit.builders import NOW
 
 
 class MemoryControl:
@@ -43,6 +59,8 @@ class MemoryControl:
         self.spent_rows: list[SpentRow] = []
         #: by node, the newest first
         self.ended_claims: dict[str, list[Claim]] = {}
+        self.records: list[Deed] = []
+        self.answers: dict[tuple[str, str], tuple[str, bytes]] = {}
         #: raised by the next order
         self.failure: CluesError | None = None
 
@@ -84,6 +102,37 @@ class MemoryControl:
         with self._changed:
             found = [one for one in self._notes if one.id > after and (not about or about in (one.subject, *one.about))]
         return found[:limit] if after else found[-limit:]
+
+    def answered(self, order: Order) -> bytes | None:
+        digest, body = self.answers.get((order.deed.identity, order.key), ("", b""))
+        if not order.key or not digest:
+            return None
+        if digest != order.digest:
+            raise KeyReused("used for another order")
+        return body
+
+    def act(self, order: Order, do: Callable[[], object], told: Callable[[tuple[Claim, ...]], bytes]) -> bytes:
+        with self._changed:
+            if (before := self.answered(order)) is not None:
+                return before
+            made = do()
+            body = told((made,) if isinstance(made, Claim) else ())
+            self.records.append(order.deed)
+            if order.key:
+                self.answers[order.deed.identity, order.key] = (order.digest, body)
+            return body
+
+    def act_outside(self, order: Order, do: Callable[[], bytes]) -> bytes:
+        return self.act(order, lambda: None, lambda _: do())
+
+    def record(self, deed: Deed) -> None:
+        with self._changed:
+            self.records.append(deed)
+
+    def deeds(self, since: datetime, before: int, limit: int) -> list[LoggedDeed]:
+        with self._changed:
+            every = [LoggedDeed(number, NOW, deed) for number, deed in enumerate(self.records, start=1)]
+        return [one for one in reversed(every) if not before or one.id < before][:limit]
 
     def wish(self, nodes: Sequence[str], wish: Wish | None, who: str) -> None:
         if self.failure:

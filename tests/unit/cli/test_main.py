@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -20,12 +22,14 @@ from typing import Any
 import pytest
 import yaml
 
+from clues.api import wire
+from clues.api.codec import encode
 from clues.errors import CluesError, InvalidRequest
-from clues.model import Claim, ClaimState, SpentRow, Wish
+from clues.model import Claim, ClaimState, Deed, SpentRow, Wish
 from tests.unit.api.joined import joined, make_ca
 from tests.unit.api.serving import Api, serve, short_folder
 from tests.unit.builders import NOW, ago, make_claim, make_note
-from tests.unit.cli.running import PROGRAM, clues, environment
+from tests.unit.cli.running import PROGRAM, Result, clues, environment
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,7 @@ READING = (
     ["events"],
     ["explain", "gpu-01"],
     ["history", "gpu-01"],
+    ["audit"],
     ["cost", "--by", "month,account", "--since", "2026-03"],
     ["logs", "gpu-01"],
     ["logs", "gpu-01", "--ssh"],
@@ -75,6 +80,7 @@ READING = (
 def test_every_command_has_every_form(api: Api, command: list[str], form: str) -> None:
     api.control.add(make_note())
     api.control.ended_claims["gpu-01"] = [make_claim("gpu-01", launched_at=NOW)]
+    api.control.records = [Deed("alice", "uid 1000", "socket", "POST /v1/pause")]
     api.control.spent_rows = [SpentRow(ago(hours=1), "gpu", "aws", "", 2.5)]
     result = clues(*command, "-o", form, socket=api.path)
     assert (result.code, result.err) == (0, "")
@@ -220,6 +226,39 @@ def test_a_step_to_a_new_ca_says_what_comes_next(api: Api) -> None:
     result = clues("vrouter", "ca", "rotate", socket=api.path)
     assert (result.code, [line.split()[0] for line in result.out.splitlines()]) == (0, ["done", "next"])
     assert len(api.control.rotations) == 1
+
+
+def test_an_order_whose_answer_was_lost_is_sent_again_with_the_same_key(folder: Path) -> None:
+    """The daemon does what it was told and dies before it answers; the next one knows of it."""
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as dying:
+        dying.bind(str(folder / "s"))
+        dying.listen()
+        dying.settimeout(30)
+
+        def hear_and_die() -> None:
+            connection, _ = dying.accept()
+            with connection:
+                heard.append(connection.recv(65536))
+            dying.close()
+            time.sleep(0.7)  # nobody is there for a while
+            (folder / "s").unlink()
+
+        thread = threading.Thread(target=hear_and_die)
+        thread.start()
+        results: list[Result] = []
+        command = threading.Thread(target=lambda: results.append(clues("pause", socket=folder / "s")))
+        command.start()
+        thread.join(30)
+        key = re.search(rb"Idempotency-Key: ([0-9a-f]{32})", heard[0])
+        assert key is not None
+        with serve(joined(), path=folder / "s") as api:
+            digest = hashlib.sha256(b"POST /v1/pause\n").hexdigest()
+            answer = encode(wire.Accepted("pause", who="root"))
+            api.control.answers[f"uid {os.getuid()}", key[1].decode()] = (digest, answer)
+            command.join(30)
+            assert api.control.pauses == []
+    assert (results[0].code, results[0].err) == (0, "")
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------
