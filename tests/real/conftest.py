@@ -13,6 +13,15 @@ from tests.lab.frontend import FrontEnd
 COMMAND = "python -m connectors.local.sandbox -- python -m pytest tests/real"
 
 
+#: Files that mostly wait: they begin first, so that the others fit beside them.
+LONG_WAITS = ("test_withstand_cut.py", "test_crash_points.py", "test_crash_random.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; the order is else that of the files."""
+    items.sort(key=lambda item: item.path.name not in LONG_WAITS)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def sandbox() -> Path:
     """The sandbox's folder."""
