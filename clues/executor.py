@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from clues.errors import CloudError, OutcomeUnknown, Transient
+from clues.errors import CloudError, LrmsError, OutcomeUnknown, Transient
 from clues.model import (
     Action,
     Annotate,
@@ -51,7 +51,12 @@ class Executor:
         connectors: Mapping[str, Connector],
         request: Callable[[Claim], LaunchRequest],
         answers: Answers,
+        permit: Callable[[], None] = lambda: None,
     ) -> None:
+        """
+        :param permit: called on the lane before each call that has an effect; raises Transient if it must not be made.
+        """
+        self._permit = permit
         self._workers, self._lrms, self._request, self._answers = workers, lrms, request, answers
         self.connectors = connectors
         self._in_flight: set[str] = set()
@@ -83,7 +88,10 @@ class Executor:
         site, keys = claims[0].offer.site, [claim.key for claim in claims]
 
         def call() -> list[LaunchOutcome]:
-            outcomes = self._connector(site).launch([self._request(claim) for claim in claims])
+            requests = [self._request(claim) for claim in claims]
+            connector = self._connector(site)
+            self._permit()
+            outcomes = connector.launch(requests)
             if [one.launch_key for one in outcomes] != keys:
                 raise OutcomeUnknown("the connector's answer is not one for each VM that was asked for")
             return outcomes
@@ -105,8 +113,13 @@ class Executor:
             self._in_flight.discard(key)
             self._answers.terminated(key, None if error is None else _as_cloud_error(error))
 
+        def call() -> None:
+            connector = self._connector(site)
+            self._permit()
+            connector.terminate(instance_id)
+
         self._in_flight.add(key)
-        self._workers.submit(ends(site), lambda: self._connector(site).terminate(instance_id), done)
+        self._workers.submit(ends(site), call, done)
 
     def _connector(self, site: str) -> Connector:
         try:
@@ -121,6 +134,10 @@ class Executor:
         lrms = self._lrms
 
         def call() -> None:
+            try:
+                self._permit()
+            except Transient as error:
+                raise LrmsError(str(error)) from error
             match action:
                 case Open(nodes):
                     lrms.open(nodes)

@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import queue
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,9 @@ from clues.poked import Door
 from clues.reconciler import Books, Counter, Observer, Reconciler
 from clues.registry import find_plugins
 from clues.rpc import Server, users_named
-from clues.state_folder import cluster_id, lock
+from clues.standby.activity import Activity
+from clues.standby.waiting import Turn, begin
+from clues.state_folder import cluster_id, hold
 from clues.vmlogs.reader import LogReader
 from clues.workers import Threads
 
@@ -61,10 +64,14 @@ class Service:
     door: Door
     ledger: Ledger
     lock: int
+    #: where this front-end is one of two: the lease, and the copies for the other
+    activity: Activity | None = None
 
     def run(self) -> None:
         """Serve until the daemon is told to stop, then close everything in order. VMs and jobs go on."""
         try:
+            if self.activity is not None:
+                self.activity.start()
             self.metrics.listen(self.metrics_listen)
             self.desk.start()
             self.door.start()
@@ -77,6 +84,8 @@ class Service:
             self.door.stop()
             for api in self.apis:
                 api.stop()
+            if self.activity is not None:
+                self.activity.stop()
             self.ledger.close()
             os.close(self.lock)
 
@@ -87,16 +96,19 @@ def assemble(
     *,
     open_books: Callable[[Path], Ledger] = open_ledger,
     clock: SteadyClock | None = None,
+    held: int | None = None,
+    turn: Turn | None = None,
 ) -> Service:
     """Put a daemon together from a checked configuration.
 
     :param open_books: opens the ledger at a path.
+    :param held: the lock of the state folder, where it is held already.
+    :param turn: the lease, where this front-end is one of two.
     :raises CluesError: another daemon runs on this state folder, or a part cannot be made.
     """
     clock = clock or SteadyClock()
     state = loaded.state
-    state.mkdir(parents=True, exist_ok=True, mode=0o711)  # others find in it what is theirs, and list nothing
-    held = lock(state)
+    held = hold(state) if held is None else held
     cluster = cluster_id(state)
     settings = with_recipes(loaded.settings, loaded.workers)
     ledger = open_books(state / "ledger.db")
@@ -119,7 +131,9 @@ def assemble(
         observer.lrms_in_use,
         lambda: reconciler.overlay,
     )
-    executor = Executor(workers, lrms, adapters.connectors(loaded), launches.request, reconciler)
+    activity = Activity(turn, loaded.front_ends, ledger, loaded.places) if turn and loaded.front_ends else None
+    permit = activity.permit if activity is not None else _always
+    executor = Executor(workers, lrms, adapters.connectors(loaded), launches.request, reconciler, permit)
     reconciler.use(executor)
     counter = Counter(reconciler, books, observer, clock, launches.doubt)
 
@@ -129,6 +143,8 @@ def assemble(
 
     books.unseen = set(loaded.settings.sites)
     books.publish = publish
+    if activity is not None:
+        books.committed = activity.record
     books.moved, reconciler.ticked = metrics.meter.moved, metrics.meter.ticked
     books.make_known()
 
@@ -166,6 +182,8 @@ def assemble(
     def shown(published: Published) -> None:
         past.see(published)
         forgetting.look(published.at)
+        if activity is not None:
+            books.trouble("front-ends", activity.trouble())
         notifier.look()
 
     daemon.shown = shown
@@ -178,7 +196,7 @@ def assemble(
     desk = Desk(daemon, counter, tickets, launches.provide)
     server = Server(loaded.places.desk_socket, desk.handlers, users=users_named("clues-signer"))
     door = Door(loaded.places.hook_socket, loaded.places.requests, lambda: home.put(observer.hurry))
-    return Service(daemon, apis, server, metrics, loaded.metrics_listen, door, ledger, held)
+    return Service(daemon, apis, server, metrics, loaded.metrics_listen, door, ledger, held, activity)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,14 +214,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         plugins = find_plugins()
-        service = assemble(load(arguments.config, plugins), plugins)
-        service.daemon.watch_signals()
         log.info("cluesd %s starts", __version__)
-        service.run()
+        run(load(arguments.config, plugins), plugins)
     except CluesError as error:
         print(f"cluesd: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def run(loaded: Loaded, plugins: Plugins) -> None:
+    """Be the daemon until told to stop: at once, or where there are two front-ends, when it is this one's turn.
+
+    :raises CluesError: it cannot start.
+    """
+    held = hold(loaded.state)
+    standby = begin(loaded, cluster_id, lambda: load(loaded.path, plugins), socket.gethostname())
+    turn = standby.run() if standby is not None else None
+    if turn is not None:
+        loaded = turn.loaded
+    elif standby is not None:
+        return
+    service = assemble(loaded, plugins, held=held, turn=turn)
+    service.daemon.watch_signals()
+    service.run()
+
+
+def _always() -> None:
+    """A front-end that is alone may act whenever it wants to."""
 
 
 def _missing_trust(trust: TrustStore) -> str:

@@ -27,8 +27,10 @@ def cluster_id(state: Path) -> str:
         ) from None
 
 
-def lock(state: Path) -> int:
-    """Keep a second daemon away from this state folder for as long as the returned descriptor is open."""
+def hold(state: Path) -> int:
+    """Make the state folder if there is none, and keep a second daemon away from it for as long as the returned
+    descriptor is open."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o711)  # others find in it what is theirs, and list nothing
     descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

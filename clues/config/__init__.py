@@ -7,7 +7,19 @@ their meaning are in ``models.py``.
 from clues.config.loading import DEFAULT_FILE, Checked, Loaded, Summary, check, load
 from clues.config.network_fields import Endpoint
 from clues.config.plugins import CONNECTORS, LRMS, OVERLAYS, Plugins
-from clues.config.values import Accounts, GpuChecks, Hook, Mail, Notify, Service, Share, Ssh, Webhook, Workers
+from clues.config.values import (
+    Accounts,
+    FrontEnds,
+    GpuChecks,
+    Hook,
+    Mail,
+    Notify,
+    Service,
+    Share,
+    Ssh,
+    Webhook,
+    Workers,
+)
 from clues.config.what_if import what_if
 
 __all__ = [
@@ -18,6 +30,7 @@ __all__ = [
     "Accounts",
     "Checked",
     "Endpoint",
+    "FrontEnds",
     "GpuChecks",
     "Hook",
     "Loaded",

@@ -13,7 +13,7 @@ from clues.config.network_fields import Endpoint
 from clues.config.notify_models import LOCAL
 from clues.config.pool_models import BudgetSection, OfferSection, PoolSection
 from clues.config.site_models import RouterSection, SiteSection
-from clues.config.values import Accounts, GpuChecks, Hook, Mail, Notify, Share, Ssh, Webhook, Workers
+from clues.config.values import Accounts, FrontEnds, GpuChecks, Hook, Mail, Notify, Share, Ssh, Webhook, Workers
 from clues.model import Billing, Budget, Budgets, Limits, Offer, Pace, Pool, Resources, RouterPlan, Settings, Site, Warm
 from clues.units import Money
 
@@ -56,6 +56,12 @@ def shares_of(file: File) -> tuple[Share, ...]:
 def ssh_of(file: File) -> Ssh | None:
     """Return how VMs are reached by SSH; None: they are not."""
     return None if file.ssh is None else Ssh(file.ssh.identity, file.ssh.user, file.ssh.port)
+
+
+def front_ends_of(file: File) -> FrontEnds | None:
+    """Return how two front-ends agree on who is active; None: there is one."""
+    given = file.front_ends
+    return None if given is None else FrontEnds(given.shared, given.lease, given.snapshot)
 
 
 def notify_of(file: File) -> Notify:

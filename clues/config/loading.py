@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from clues.config import checks, document
-from clues.config.building import accounts_of, notify_of, settings_of, shares_of, ssh_of, workers_of
+from clues.config.building import accounts_of, front_ends_of, notify_of, settings_of, shares_of, ssh_of, workers_of
 from clues.config.mistakes import Mistakes
 from clues.config.models import File
 from clues.config.network_fields import Endpoint
 from clues.config.plugins import CONNECTORS, LRMS, OVERLAYS, Plugins, find_plugin, flavors_of, read_config, tell
 from clues.config.sections import has, read_section
-from clues.config.values import Accounts, Notify, Service, Share, Ssh, Workers
+from clues.config.values import Accounts, FrontEnds, Notify, Service, Share, Ssh, Workers
 from clues.errors import ConfigError
 from clues.model import Attach, Kind, Resources, Settings
 from clues.places import Places
@@ -64,6 +64,8 @@ class Loaded:
     services: tuple[Service, ...]
     #: how VMs are reached by SSH; None: they are not
     ssh: Ssh | None = None
+    #: how two front-ends agree on which is active; None: there is one
+    front_ends: FrontEnds | None = None
     #: who is told of alarms
     notify: Notify = field(default_factory=Notify)
     #: what the file holds, before anything was made of it
@@ -185,6 +187,7 @@ def checked(path: Path, raw: dict[str, Any], plugins: Plugins, mistakes: Mistake
         shares=shares_of(file),
         workers=workers_of(file),
         ssh=ssh_of(file),
+        front_ends=front_ends_of(file),
         notify=notify_of(file),
         services=services,
         raw=raw,

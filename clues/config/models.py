@@ -121,6 +121,27 @@ class MetricsSection(Section):
     )
 
 
+class FrontEndsSection(Section):
+    """A second front-end that takes over when the active one fails; both have the same file."""
+
+    shorthand: ClassVar[str] = "shared"
+
+    shared: Folder = key(
+        "A folder on a file system that both front-ends mount, such as one beside Slurm's StateSaveLocation. It "
+        "belongs to the user clues, and nobody else may read it."
+    )
+    lease: SomeTime = key(
+        "An active front-end that could not renew its lease for so long stops acting; the other takes over a quarter "
+        "later. 10 s or more on a shared file system.",
+        timedelta(seconds=30),
+    )
+    snapshot: SomeTime = key(
+        "How often the whole ledger is copied for the other front-end. Claims are copied before they are acted upon, "
+        "so what a crash may lose of this time is events and costs.",
+        timedelta(minutes=1),
+    )
+
+
 class File(Section):
     """The whole file."""
 
@@ -141,6 +162,9 @@ class File(Section):
     shares: list[ShareSection] = key("Folders that workers mount, such as /home.", default_factory=list)
     workers: WorkersSection = key("How workers start.", default_factory=WorkersSection)
     ssh: SshSection | None = key("How `clues logs --ssh` reaches VMs. Without it: not at all.", None)
+    front_ends: FrontEndsSection | None = key(
+        "Two front-ends, of which one is active. Without it: this one is alone.", None
+    )
     notify: NotifySection = key("Who is told of alarms.", default_factory=NotifySection)
     state: Folder = key("The daemon's folder: ledger and keys.", Path("/var/lib/clues"))
     socket: Socket = key("The socket of the daemon's API.", Path("/run/clues/clues.sock"))

@@ -104,6 +104,18 @@ class Ssh:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontEnds:
+    """How two front-ends agree on which of them is active."""
+
+    #: the folder that both see
+    shared: Path
+    #: who could not renew the lease for so long stops acting
+    lease: timedelta
+    #: how often the ledger is copied whole
+    snapshot: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     """A program that is told of alarms."""
 

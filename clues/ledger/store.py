@@ -83,6 +83,16 @@ class Ledger:
             return
         for claim in change.claims:
             self._check_move(claim)
+        self._write(change)
+
+    def overwrite(self, change: Commit) -> None:
+        """Write what another ledger has committed, whatever stands here: the last word on each claim counts.
+
+        :raises LedgerError: nothing of it was written.
+        """
+        self._write(change)
+
+    def _write(self, change: Commit) -> None:
         with self._transaction() as db:
             db.executemany(
                 "INSERT INTO claims (key, node, generation, state, document, ended) VALUES (?, ?, ?, ?, ?, ?) "
@@ -230,6 +240,19 @@ class Ledger:
         """Return what the cluster was like from *since* on, oldest first. Any thread."""
         rows = self._rows("SELECT document FROM moments WHERE at >= ? ORDER BY at", (stamp(since),), self._reader())
         return [_MOMENT.validate_json(text) for (text,) in rows]
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of all that is committed now to a new file at *path*, private to us. Any thread.
+
+        :raises LedgerError: it cannot be written.
+        """
+        try:
+            path.unlink(missing_ok=True)
+            path.touch(mode=0o600)
+            with closing(sqlite3.connect(path)) as copy:
+                self._reader().backup(copy)  # in one step: a commit meanwhile neither waits nor is half in it
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"{path}: the ledger cannot be copied: {error}") from error
 
     def close(self) -> None:
         """Close it; the log is folded in."""

@@ -58,6 +58,8 @@ class Books:
         #: tells other processes who belongs to the cluster: called after each commit, before anybody is answered
         self.publish: Callable[[], None] = _nothing
         self._rider: Rider | None = None
+        #: told of each commit, before anything follows from it; who copies them
+        self.committed: Callable[[Commit], None] = _ignore_commit
         #: told of each committed change of a claim, as (before, after); who counts them
         self.moved: Callable[[Claim | None, Claim], None] = _ignore
 
@@ -97,6 +99,7 @@ class Books:
                 rider.failure = error
             raise
         if not change.empty:
+            self.committed(change)
             self.troubles.pop("ledger", None)
         for claim in change.claims:
             self.moved(self._claims.get(claim.key), claim)
@@ -222,6 +225,10 @@ def _nothing() -> None:
 
 def _ignore(_before: Claim | None, _after: Claim) -> None:
     """Nobody counts."""
+
+
+def _ignore_commit(_: Commit) -> None:
+    """Nobody copies."""
 
 
 def _not_in_the_future(claim: Claim, now: datetime) -> Claim:

@@ -153,14 +153,18 @@ class Trial(Cluster):
         self.until("the cluster to have settled", settled, timeout)
 
 
-@contextmanager
-def trial(folder: Path, pace: Mapping[str, str] | None = None, slurm_conf: str = "", **plan: Any) -> Iterator[Trial]:
-    """A running cluster in `folder`; what is not said is quick: no boot time, idle for 1 s, breakers of 2 s.
+def in_a_hurry(pace: Mapping[str, str] | None = None, slurm_conf: str = "", **plan: Any) -> Plan:
+    """Return a plan; what is not said is quick: no boot time, idle for 1 s, breakers of 2 s.
 
     Addresses rest for longer than any test takes: so an address says which VM it was.
     """
     rhythm = {"retry_offer": "2s", "retry_offer_longest": "4s", "quarantine": "5min", **(pace or {})}
-    chosen = Plan(**{"idle": "1s", "pace": rhythm, "slurm_conf": HURRY + slurm_conf, **plan})
-    cluster = Trial(folder, chosen)
+    return Plan(**{"idle": "1s", "pace": rhythm, "slurm_conf": HURRY + slurm_conf, **plan})
+
+
+@contextmanager
+def trial(folder: Path, pace: Mapping[str, str] | None = None, slurm_conf: str = "", **plan: Any) -> Iterator[Trial]:
+    """A running cluster in `folder`, in a hurry."""
+    cluster = Trial(folder, in_a_hurry(pace, slurm_conf, **plan))
     with cluster:
         yield cluster

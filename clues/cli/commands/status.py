@@ -58,6 +58,9 @@ GROUP_COLUMNS: tuple[Column[wire.WaitingJobs], ...] = (
 
 def lines(status: wire.ClusterStatus, style: Style) -> list[str]:
     """Return the screen; nodes are listed as far as the height goes."""
+    if status.state == "standby":  # it knows nothing of nodes and jobs: nothing is not none
+        first = f"{printable(status.cluster)}    {style.paint(status.state)}"
+        return [first, *(style.cut(f"trouble   {printable(one)}") for one in status.troubles)]
     above = [*_head(status, style), "", *table(status.pools, POOL_COLUMNS, style)]
     below: list[str] = []
     # Jobs that clues need not cure are told in the pools' rows.

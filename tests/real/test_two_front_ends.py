@@ -1,0 +1,95 @@
+"""Two front-ends, of which one is active: it dies or sleeps, the other goes on; no VM is lost or doubled."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clues.cli.errors import Failed
+from clues.standby.keeper import LOST
+from tests.lab import crashing_daemon, freezing_daemon
+from tests.lab.crash_lab import Watch
+from tests.real.two_front_ends import TwoFrontEnds
+from tests.real.withstand_lab import in_a_hurry
+
+pytestmark = pytest.mark.real
+
+#: The lease of 3 s, a quarter on top, a look, and a start of the daemon on a busy machine.
+TAKEOVER_SECONDS = 15.0
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[TwoFrontEnds]:
+    pair = TwoFrontEnds(tmp_path / "pair", in_a_hurry(cpu_nodes="cpu-[01-04]"))
+    with pair:
+        yield pair
+
+
+def vms(pair: TwoFrontEnds) -> set[str]:
+    return set(pair.living())
+
+
+def test_when_the_active_one_dies_the_other_goes_on_with_all_of_its_vms(pair: TwoFrontEnds) -> None:
+    # before: one is active, the other says so, and gives no orders
+    told = pair.wait_state(pair.second, "standby")["troubles"]
+    assert "is active" in told[0]
+    with pytest.raises(Failed, match="is active"):
+        pair.second.client.post("nodes/poweron", {"nodes": ["cpu-01"]})
+    long = pair.submit(seconds=9)
+    run = pair.running(long)
+    before = vms(pair)
+    assert len(before) == 1
+    pair.client.post("pause")
+    with Watch([pair.folder / "sites" / site for site in pair.plan.vms]) as watch:
+        died = time.monotonic()
+        pair.fail_over()
+        assert time.monotonic() - died < TAKEOVER_SECONDS
+        pair.look_at_second()
+        # a standing order that was given a moment before holds
+        assert pair.status()["state"] == "paused"
+        pair.post("resume")
+        assert vms(pair) == before
+        more = pair.submit("--exclude=" + run.node)
+        assert len(pair.completes(more)) == 1  # a new VM enrolled at the second front-end
+        assert len(pair.completes(long)) == 1  # and the old one's job never noticed
+        assert watch.doubles == []
+    assert pair.claim_at(run.address).node == run.node
+    # the first one comes back, and stands by
+    pair.start_daemon()
+    first = pair.daemons
+    assert not first.ended("cluesd")
+    pair.wait_empty()
+    for site in pair.plan.vms:
+        keys = pair.launched(site)
+        assert len(keys) == len(set(keys))  # nothing was asked for twice
+
+
+def test_one_that_slept_through_its_lease_does_nothing_when_it_wakes(pair: TwoFrontEnds) -> None:
+    """It sleeps at the worst moment: a launch is permitted and not sent. The other one sends it meanwhile."""
+    pair.stop_daemon()
+    pair.launch_daemon(freezing_daemon.COMMAND)
+    pair.wait_state(pair, "running")
+    crashing_daemon.arm(pair.folder, ["effect:launch:before"])
+    job = pair.submit(seconds=3)
+    pair.until("it to sleep", lambda: not crashing_daemon.armed(pair.folder))
+    assert vms(pair) == set()
+    with Watch([pair.folder / "sites" / site for site in pair.plan.vms]) as watch:
+        pair.fail_over(None)
+        first, process = pair.daemons, pair.daemons.pid("cluesd")
+        pair.look_at_second()
+        (run,) = pair.completes(job)
+        asked = pair.asked_for()
+        pair.signal_daemon(signal.SIGCONT)
+        pair.until("the sleeper to end", lambda: first.ended("cluesd"), 5)
+        assert first.stop("cluesd") == LOST, process
+        pair.ticks_pass(3)
+        # at most the one call that it was about to send, with the same launch key
+        assert pair.asked_for() - asked <= 1
+        assert len(set(pair.launched("cesnet") + pair.launched("upv"))) == 1
+        assert watch.doubles == []
+        assert len(watch.seen) == 1
+    assert run.node
