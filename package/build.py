@@ -78,8 +78,20 @@ def fill(stage: Path, wheel: Path) -> None:
     _run(["mount", "--bind", str(stage / "opt" / "clues"), str(place)])
     python = "/usr/bin/python3"
     _run([python, "-m", "venv", "--without-pip", "--symlinks", str(place)])
-    command = [sys.executable, "-m", "pip", f"--python={place / 'bin/python'}", "install", "--quiet", "--no-compile"]
-    _run([*command, "-c", str(ROOT / "constraints.txt"), str(wheel)])
+    # Wheels are made here, where the locked build backends are; the environment itself gets nothing but wheels.
+    with tempfile.TemporaryDirectory() as wheels:
+        made = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--require-hashes", f"--wheel-dir={wheels}"]
+        _run([sys.executable, "-m", "pip", *made, "-r", str(ROOT / "lock" / "clues.txt")])
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            f"--python={place / 'bin/python'}",
+            "install",
+            "--quiet",
+            "--no-compile",
+        ]
+        _run([*command, "--no-deps", "--no-index", *map(str, sorted(Path(wheels).glob("*.whl"))), str(wheel)])
     _run([str(place / "bin/clues"), "install", "--package", f"--root={stage}", f"--programs={place / 'bin'}"])
 
 
