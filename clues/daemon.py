@@ -118,11 +118,21 @@ class Daemon:
     def reload(self) -> None:
         """Read the configuration again; a broken one changes nothing and is told."""
         systemd.notify("RELOADING=1")
-        mistakes = self._reload()
+        mistakes = self._guarded(self._reload)
+        if mistakes is None:
+            mistakes = "cluesd failed at reading it, which is a defect of its own; see its log"
         self._books.trouble("configuration", mistakes and f"the new configuration is not in use: {mistakes}")
         log.info("configuration: %s", mistakes or "read again and in use")
-        systemd.notify("READY=1")
+        if self._shown is not None:  # before the first tick nothing is ready
+            systemd.notify("READY=1")
+        self._tell_systemd()
         self._observer.hurry()
+
+    def _tell_systemd(self, more: str = "") -> None:
+        """Have `systemctl status` show how things are."""
+        claims, troubles = self._books.claims.values(), tuple(self._books.troubles.values())
+        up = sum(1 for claim in claims if claim.opened_at)
+        systemd.notify(f"{more}STATUS={systemd.summary(f'{up} nodes up, {len(claims)} claims', troubles)}")
 
     def _guarded(self, call: Callable[[], T]) -> T | None:
         try:
@@ -141,8 +151,7 @@ class Daemon:
         self._books.trouble("clock", text if abs(jumped) > JUMP else "")
         if self._shown is None:
             systemd.notify("READY=1")
-        up = sum(1 for claim in published.world.claims.values() if claim.opened_at)
-        systemd.notify(f"WATCHDOG=1\nSTATUS={up} nodes up, {len(published.world.claims)} claims")
+        self._tell_systemd("WATCHDOG=1\n")
         with self._changed:
             self._shown = published
             self._changed.notify_all()

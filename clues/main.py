@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import queue
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from clues import __version__
+from clues import __version__, systemd
 from clues.adapters import Adapters
 from clues.api.app import make_app
 from clues.api.server import ApiServer
@@ -28,7 +29,7 @@ from clues.clock import SteadyClock
 from clues.config import DEFAULT_FILE, Endpoint, Loaded, Plugins, load, what_if
 from clues.daemon import Daemon, Home
 from clues.desk import Desk
-from clues.errors import CluesError, Transient
+from clues.errors import CluesError, ConfigError, Transient
 from clues.executor import Executor
 from clues.history import History
 from clues.launches import Launches
@@ -49,6 +50,9 @@ from clues.vmlogs.reader import LogReader
 from clues.workers import Threads
 
 log = logging.getLogger(__name__)
+
+#: EX_CONFIG: systemd does not start it again, as it would find the same file.
+BROKEN_CONFIGURATION = 78
 
 
 @dataclass
@@ -151,6 +155,7 @@ def assemble(
     def reload() -> str:
         try:
             fresh = load(loaded.path, plugins)
+            refuse_what_stays(loaded, fresh)
             connectors, batch, overlay = adapters.connectors(fresh), adapters.lrms(fresh), adapters.overlay(fresh)
             metrics.listen(fresh.metrics_listen)
         except CluesError as error:
@@ -200,7 +205,7 @@ def assemble(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``cluesd``; return its exit code: 0 after a stop, 1 when it cannot start."""
+    """Run ``cluesd``; return its exit code: 0 after a stop, 1 when it cannot start, 78 when its file has mistakes."""
     parser = argparse.ArgumentParser(
         prog="cluesd",
         description="Makes a Slurm cluster elastic: starts worker VMs when jobs need nodes, stops idle ones.",
@@ -212,11 +217,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     level = logging.DEBUG if arguments.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read anyhow
+    plugins = find_plugins()
     try:
-        plugins = find_plugins()
-        log.info("cluesd %s starts", __version__)
-        run(load(arguments.config, plugins), plugins)
+        loaded = load(arguments.config, plugins)
+    except ConfigError as error:
+        systemd.notify(f"STATUS={systemd.summary('not started', [str(error)])}")
+        print(f"cluesd: {error}", file=sys.stderr)
+        return BROKEN_CONFIGURATION
+    log.info("cluesd %s starts", __version__)
+    try:
+        run(loaded, plugins)
     except CluesError as error:
+        systemd.notify(f"STATUS={systemd.summary('not started', [str(error)])}")
         print(f"cluesd: {error}", file=sys.stderr)
         return 1
     return 0
@@ -236,7 +249,26 @@ def run(loaded: Loaded, plugins: Plugins) -> None:
         return
     service = assemble(loaded, plugins, held=held, turn=turn)
     service.daemon.watch_signals()
+    if standby is not None and standby.told_to_reload:
+        service.daemon.reload()
     service.run()
+
+
+def refuse_what_stays(old: Loaded, new: Loaded) -> None:
+    """See to it that a new configuration changes nothing that is settled when the daemon starts.
+
+    :raises ConfigError: it does.
+    """
+    settled = {
+        "state": (old.state, new.state),
+        "socket": (old.socket, new.socket),
+        "front_ends": (old.front_ends, new.front_ends),
+    }
+    changed = [name for name, (before, now) in settled.items() if before != now]
+    if changed:
+        raise ConfigError(
+            f"{new.path}: only a restart of cluesd changes {', '.join(changed)}: restart it, or undo that"
+        )
 
 
 def _always() -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
+
+#: So much of a trouble is told in the one line that there is.
+_MOST = 200
 
 
 def notify(state: str) -> bool:
@@ -20,3 +24,13 @@ def notify(state: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def summary(text: str, troubles: Sequence[str]) -> str:
+    """Return what `systemctl status` shows: one line, with the first of the *troubles*, and how many more there are."""
+    if not troubles:
+        return text
+    first = " ".join(troubles[0].split())
+    told = first if len(first) <= _MOST else f"{first[:_MOST]}…"
+    more = f" (and {len(troubles) - 1} more: clues status)" if len(troubles) > 1 else ""
+    return f"{text}; trouble: {told}{more}"

@@ -87,6 +87,11 @@ class StandBy:
         every = (self._watch.trouble, self._not_taken, self._trouble, self._other_authority, self._mistakes)
         return [one for one in every if one]
 
+    @property
+    def told_to_reload(self) -> bool:
+        """Whether the configuration is to be read again and was not: the turn came first."""
+        return self._to_reload.is_set()
+
     # --- the wait ---
 
     def run(self) -> Turn | None:
@@ -125,8 +130,7 @@ class StandBy:
         if turn is None:
             self._follow(lease)
             self._looks += 1
-            bad = f"; but {told[0]}" if (told := self.troubles()) else ""
-            systemd.notify(f"WATCHDOG=1\nSTATUS={self.who_acts()}{bad}")
+            systemd.notify(f"WATCHDOG=1\nSTATUS={systemd.summary(self.who_acts(), self.troubles())}")
         return turn
 
     def _take(self, lease: Lease) -> Turn | None:

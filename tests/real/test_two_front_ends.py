@@ -68,6 +68,7 @@ def test_when_the_active_one_dies_the_other_goes_on_with_all_of_its_vms(pair: Tw
         assert len(keys) == len(set(keys))  # nothing was asked for twice
 
 
+@pytest.mark.slow
 def test_one_that_slept_through_its_lease_does_nothing_when_it_wakes(pair: TwoFrontEnds) -> None:
     """It sleeps at the worst moment: a launch is permitted and not sent. The other one sends it meanwhile."""
     pair.stop_daemon()
