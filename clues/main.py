@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import queue
@@ -242,6 +243,8 @@ def run(loaded: Loaded, plugins: Plugins) -> None:
     """
     held = hold(loaded.state)
     standby = begin(loaded, cluster_id, lambda: load(loaded.path, plugins), socket.gethostname())
+    if standby is not None:
+        _collect_from_now_on()
     turn = standby.run() if standby is not None else None
     if turn is not None:
         loaded = turn.loaded
@@ -251,6 +254,7 @@ def run(loaded: Loaded, plugins: Plugins) -> None:
     service.daemon.watch_signals()
     if standby is not None and standby.told_to_reload:
         service.daemon.reload()
+    _collect_from_now_on()
     service.run()
 
 
@@ -269,6 +273,12 @@ def refuse_what_stays(old: Loaded, new: Loaded) -> None:
         raise ConfigError(
             f"{new.path}: only a restart of cluesd changes {', '.join(changed)}: restart it, or undo that"
         )
+
+
+def _collect_from_now_on() -> None:
+    """Search for garbage, but not in what the start has made (:mod:`clues.cluesd`)."""
+    gc.freeze()
+    gc.enable()
 
 
 def _always() -> None:

@@ -17,6 +17,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -27,7 +28,12 @@ from clues.standby.folder import SharedFolder
 
 log = logging.getLogger(__name__)
 
-COMMIT: TypeAdapter[Commit] = TypeAdapter(Commit)
+
+@cache
+def lines() -> TypeAdapter[Commit]:
+    """Return how a commit is written and read; made when it is first needed, as most front-ends are alone."""
+    return TypeAdapter(Commit)
+
 
 #: Snapshots that are kept: should the newest be damaged, the one before it and its journals are as good.
 KEPT = 2
@@ -58,7 +64,7 @@ class Copies:
             return
         kept = Commit(claims=change.claims, memory=change.memory, operator=change.operator)
         with self._guard:
-            self._lines.append(COMMIT.dump_json(kept) + b"\n")
+            self._lines.append(lines().dump_json(kept) + b"\n")
         self.hurry()
 
     def untold(self) -> bool:
@@ -82,20 +88,20 @@ class Copies:
 
     def _flush(self, journal: Path) -> None:
         with self._guard:
-            lines, self._lines = self._lines, []
-        if not lines:
+            taken, self._lines = self._lines, []
+        if not taken:
             return
         try:
             handle = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(handle, "ab") as file:
                 # what was cut off by a full disk stands alone on its line, and is no document
-                file.write((b"\n" if self._torn else b"") + b"".join(lines))
+                file.write((b"\n" if self._torn else b"") + b"".join(taken))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
             self._torn = True
             with self._guard:
-                self._lines = lines + self._lines
+                self._lines = taken + self._lines
             raise
         self._torn = False
 

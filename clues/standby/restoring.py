@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from clues.errors import CluesError, LedgerError, Transient
 from clues.ledger import open_ledger
-from clues.standby.copies import COMMIT
+from clues.standby.copies import lines
 from clues.standby.folder import SharedFolder
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def _replay(folder: SharedFolder, since: int, incoming: Path) -> None:
                 if not line.strip():
                     continue
                 try:
-                    change = COMMIT.validate_json(line)
+                    change = lines().validate_json(line)
                 except ValidationError:
                     # the last line of one that died, or what a full disk has cut off and was written again
                     log.warning("journal.%d: a line that was not written whole is left out", number)

@@ -20,7 +20,7 @@ from tests.lab.frontend import LabError, wait_for
 MODULES = {
     "signer": "clues.signer.main",
     "enrol": "clues.bootstrap.main",
-    "cluesd": "clues.main",
+    "cluesd": "clues.cluesd",
     "hub": "vrouter.hub.main",
     "broker": "vrouter.broker.main",
 }
