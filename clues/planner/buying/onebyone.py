@@ -36,6 +36,7 @@ class OneByOne:
     def buy(self, job: Job, group: JobClass) -> Option | None:
         """Buy what one task lacks by the first option that can be had whole; else keep why each site cannot."""
         refusals: dict[str, str] = {}
+        portions = self._spread(group, job.account) if group.spans else []
         for option in group.options:
             site = option.offer.site
             present = self.present(group, site, option.layout)
@@ -51,19 +52,22 @@ class OneByOne:
                     option.pool, option.offer, missing, job.account, whole=True
                 )
             if not refusal:
-                self._purchase(job, [(option, vacant)], len(present))
+                whole = [(option, vacant)]
+                if portions and self._cost(portions) < self._cost(whole):
+                    break  # one site is better than two, but not for more money
+                self._purchase(job, whole, len(present))
                 return option
             refusals[site] = refusal if site not in refusals else f"{refusals[site]}; {refusal}"
-        if group.spans and (portions := self._spread(group, job.account)):
-            whole = portions[0][0].layout.nodes
-            self._purchase(job, portions, whole - sum(len(nodes) for _, nodes in portions))
+        if portions:
+            size = portions[0][0].layout.nodes
+            self._purchase(job, portions, size - sum(len(nodes) for _, nodes in portions))
             return portions[0][0]
         # only now is it certain that nothing can be had: other jobs of the class need not ask again in this decision
         group.refusals = refusals or {"": "no pool can hold it"}
         return None
 
     def _spread(self, group: JobClass, account: str) -> list[tuple[Option, list[Node]]]:
-        """Return what each site can give of a task that no site can take whole and that may span them; all or none."""
+        """Return what each site gives of a task that may span them, the cheapest as much as it can; all or none."""
         for pool in {option.pool.name: option.pool for option in group.options if option.pool.span}.values():
             options = {one.offer.site: one for one in reversed(group.options) if one.pool is pool and not one.waits}
             first = next(one for one in group.options if one.pool is pool)
@@ -85,6 +89,10 @@ class OneByOne:
             if not vacant:
                 return portions
         return []
+
+    def _cost(self, portions: Sequence[tuple[Option, list[Node]]]) -> float:
+        """Return what these nodes are expected to cost in an hour."""
+        return sum(len(nodes) * self._view.expected_cost(one.pool, one.offer) for one, nodes in portions)
 
     def _purchase(self, job: Job, portions: Sequence[tuple[Option, list[Node]]], present: int) -> None:
         first = portions[0][0]

@@ -281,9 +281,11 @@ def _some(places: list[tuple[Purchase, list[int]]], count: int) -> list[tuple[Pu
 
 def _can_be_planned(one: Lacking) -> bool:
     """Whether a job can be planned for by its shape: it names no nodes and stands by itself. What spot VMs are worth
-    to a gang depends on its size, and prices here do not."""
+    to a gang depends on its size, and prices here do not; and what is planned together is of one site."""
     options = one.group.options
     if not options or one.group.key.wanted_nodes or one.job.het_id:
+        return False
+    if one.group.spans and options[0].layout.nodes > 1:
         return False
     return options[0].layout.nodes == 1 or all(option.offer.market is not Market.SPOT for option in options)
 

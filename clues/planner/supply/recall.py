@@ -9,6 +9,7 @@ from datetime import timedelta
 from clues.model import Claim, ClaimState, Leaving, Mode, Pool
 from clues.planner.claims.moves import move
 from clues.planner.supply.lulls import LONGEST
+from clues.planner.supply.patience import stay
 from clues.planner.view import View
 
 
@@ -27,6 +28,9 @@ def recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) ->
         idle = view.now - (claim.idle_since or view.now)
         if pool is None or pool.mode is Mode.EAGER or idle >= _longest(pool, claim) + view.settings.pace.misread_after:
             continue  # it was let go although wanted: called back, it would be kept for ever
+        kept = stay(view, pool, claim, wanted=True)
+        if kept is not None and view.now >= kept.until:
+            continue  # called back, it would be let go in the same breath, again and again
         if node is not None and node.registered and not node.kept_by_admin and view.pool(claim) is not None:
             yield replace(move(claim, ClaimState.READY, "wanted again", view.now), leaving=None)
 

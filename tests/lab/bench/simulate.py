@@ -5,7 +5,8 @@ with a seed: short jobs of one to sixteen CPUs that come at all times of day. Th
 their number, which a second, larger round shows.
 
 Policies: the first jobs of each trace that is named (SWF, output of sacct, CSV of GPU pods) under the planner
-as it is and under every baseline: same pools, same prices, same boot times, no faults for anybody.
+as it is and under every baseline: same pools, same prices, same boot times, no faults for anybody. The baselines give
+a job of several nodes whatever nodes there are; so may ``clues`` here (``span: true``), but for one row.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from clues.model import ANY_GPU, Gpu, Limits, Offer, Pool, Resources, Settings, Site
 from clues.simulation.scenarios import SCENARIOS, play
@@ -56,9 +58,13 @@ def _policies(path: Path, jobs: int) -> list[Figure]:
     trace = read_trace(path, jobs)
     settings = _with_used_pools(_two_sites(), trace)
     played: dict[str, Outcome] = {}
-    for minutes in (10, 3):
-        own = _with_idle(settings, timedelta(minutes=minutes))
-        played[f"clues_idle_{minutes}min"] = run_trial("clues", own, fit(trace.jobs, own), Conditions())
+    for name, own in {
+        "idle_10min": _with(settings, idle=timedelta(minutes=10)),
+        "idle_3min": _with(settings, idle=timedelta(minutes=3)),
+        "idle_auto": _with(settings, idle_auto=True),
+        "idle_3min_gangs_at_one_site": _with(settings, idle=timedelta(minutes=3), span=False),
+    }.items():
+        played[f"clues_{name}"] = run_trial("clues", own, fit(trace.jobs, own), Conditions())
     for name in PEERS if trace.lasts < LONG else [one for one in PEERS if one != "tardis"]:
         played[name] = run_peer(name, settings, fit(trace.jobs, settings), Conditions())
     played["clairvoyant_bound"] = clairvoyant(settings, fit(trace.jobs, settings))
@@ -113,7 +119,7 @@ def _two_sites() -> Settings:
         ),
     }
     sites = {"own": Site("own", "simulated", limits=Limits(vms=10)), "rented": Site("rented", "simulated")}
-    return Settings("bench", sites, pools)
+    return _with(Settings("bench", sites, pools), span=True)
 
 
 def _with_used_pools(settings: Settings, trace: Trace) -> Settings:
@@ -122,5 +128,6 @@ def _with_used_pools(settings: Settings, trace: Trace) -> Settings:
     return replace(settings, pools={name: pool for name, pool in settings.pools.items() if name in used})
 
 
-def _with_idle(settings: Settings, idle: timedelta) -> Settings:
-    return replace(settings, pools={name: replace(pool, idle=idle) for name, pool in settings.pools.items()})
+def _with(settings: Settings, **more: Any) -> Settings:
+    """Return *settings* with something else in each pool."""
+    return replace(settings, pools={name: replace(pool, **more) for name, pool in settings.pools.items()})

@@ -131,8 +131,8 @@ def test_mates_that_served_before_and_stand_idle_are_there() -> None:
 # --- a gang over several sites ---------------------------------------------------------------------------------------
 
 
-def spanning(cesnet: int, aws: int, *, span: bool = True) -> Settings:
-    offers = [make_offer("cesnet"), make_offer("aws", "c7i", price_per_hour=0.5)]
+def spanning(cesnet: int, aws: int, *, span: bool = True, price: float = 0.0) -> Settings:
+    offers = [make_offer("cesnet", price_per_hour=price), make_offer("aws", "c7i", price_per_hour=0.5)]
     sites = [make_site("cesnet", limits=Limits(vms=cesnet)), make_site("aws", limits=Limits(vms=aws))]
     return make_settings([make_pool(count=6, offers=offers, span=span)], sites)
 
@@ -143,10 +143,14 @@ def spread(settings: Settings, *jobs: Job, claims: Iterable[Claim] = ()) -> list
     return [(one.offer.site, one.gang_size) for one in decided.claims if one.created_at == NOW]
 
 
-def test_a_gang_that_may_span_is_bought_over_several_sites_when_none_can_take_it_whole() -> None:
+def test_a_gang_that_may_span_is_bought_where_it_costs_least() -> None:
     assert spread(spanning(1, 1), job(cpus=8, nodes=2)) == [("cesnet", 2), ("aws", 2)]
-    assert spread(spanning(1, 4), job(cpus=8, nodes=4)) == [("aws", 4)] * 4  # one site is better than two
+    assert spread(spanning(1, 4), job(cpus=8, nodes=4)) == [("cesnet", 4)] + [("aws", 4)] * 3
     assert spread(spanning(2, 2), job(cpus=8, nodes=3)) == [("cesnet", 3), ("cesnet", 3), ("aws", 3)]
+
+
+def test_of_what_costs_the_same_one_site_is_better_than_two() -> None:
+    assert spread(spanning(1, 4, price=0.5), job(cpus=8, nodes=4)) == [("aws", 4)] * 4
 
 
 def test_it_is_bought_whole_or_not_at_all_and_only_where_it_may_span() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from clues.model import Boots, Claim, ClaimState, Leaving, Lulls, Memory, World
 from clues.planner.supply.lulls import LONGEST, cheapest, learn_lulls, patience
 from clues.planner.view import View, make_view
-from tests.unit.builders import IDLE, NOW, ago, make_claim, make_offer, make_pool, make_settings
-from tests.unit.planner.deciding import cluster, plan, state_of
+from tests.unit.builders import CLOSED, IDLE, NOW, ago, make_claim, make_offer, make_pool, make_settings
+from tests.unit.planner.deciding import cluster, job, plan, state_of
 
 CHEAP, DEAR = make_offer(price_per_hour=0.1), make_offer("aws", "c7i", price_per_hour=0.4)
 POOL = make_pool(offers=[CHEAP, DEAR], idle_auto=True)
@@ -87,3 +87,14 @@ def test_nothing_is_remembered_of_pools_with_a_fixed_time() -> None:
     world = cluster((), [claim], flags={"cpu-1": IDLE})
     view = make_view(world, make_settings(), NOW)
     assert learn_lulls(view, world.memory, {claim.key: replace(claim, idle_since=None)}) is world.memory
+
+
+def test_what_was_let_go_although_wanted_is_not_called_back_to_be_let_go_again() -> None:
+    """Its patience has been learned since, and is far below the longest that there is."""
+    claim = idle(idle_since=ago(minutes=42), opened_at=ago(minutes=42), since=ago(seconds=1), ready_at=ago(hours=1))
+    memory = Memory(boots=BOOTS, lulls={"cpu": Lulls((7200.0,) * 20)})
+    settings = make_settings([replace(POOL, nodes=("cpu-1",))])
+    for state, minutes in ((ClaimState.READY, 1), (ClaimState.STOPPING, 42)):
+        left = replace(let_go(claim), idle_since=ago(minutes=minutes), opened_at=ago(minutes=minutes))
+        world = cluster([job()], [left], settings, {"cpu-1": CLOSED}, memory=memory)
+        assert state_of(plan(world, settings), world) is state
