@@ -22,6 +22,9 @@ from threading import Event
 from clues import __version__, systemd
 from clues.adapters import Adapters
 from clues.api.app import make_app
+from clues.api.buckets import Rate
+from clues.api.limiter import Limiter
+from clues.api.outside import Outside
 from clues.api.server import ApiServer
 from clues.bootstrap.recipe import with_recipes
 from clues.bootstrap.tickets import Tickets
@@ -63,6 +66,8 @@ class Service:
     daemon: Daemon
     #: for operators, and for everybody
     apis: tuple[ApiServer, ...]
+    #: the API for other machines, where the configuration wants it
+    outside: Outside
     desk: Server
     metrics: Exposition
     metrics_listen: Endpoint | None
@@ -82,6 +87,7 @@ class Service:
             self.door.start()
             for api in self.apis:
                 api.start()
+            self.outside.begin()
             self.daemon.run()
         finally:
             self.metrics.stop()
@@ -91,6 +97,7 @@ class Service:
                 api.stop()
             if self.activity is not None:
                 self.activity.stop()
+            self.outside.stop()
             self.ledger.close()
             os.close(self.lock)
 
@@ -159,6 +166,7 @@ def assemble(
             refuse_what_stays(loaded, fresh)
             connectors, batch, overlay = adapters.connectors(fresh), adapters.lrms(fresh), adapters.overlay(fresh)
             metrics.listen(fresh.metrics_listen)
+            outside.use(fresh.api)
         except CluesError as error:
             return str(error)
         executor.use(batch, connectors)
@@ -194,15 +202,17 @@ def assemble(
 
     daemon.shown = shown
     stopping = Event()
-    make = partial(make_app, daemon, explain, metrics.text, now=clock.now, stopping=stopping)
+    limiter = Limiter(Rate(loaded.api.rate, loaded.api.burst), loaded.api.streams)
+    make = partial(make_app, daemon, explain, metrics.text, now=clock.now, limiter=limiter)
+    outside = Outside(loaded.api, make, limiter, books.trouble)
     apis = (
-        ApiServer(make(), loaded.socket, stopping=stopping),
-        ApiServer(make(open_to_all=True), loaded.places.read_socket, mode=0o666, stopping=stopping),
+        ApiServer(make(stopping=stopping), loaded.socket, stopping=stopping),
+        ApiServer(make(open_to_all=True, stopping=stopping), loaded.places.read_socket, mode=0o666, stopping=stopping),
     )
     desk = Desk(daemon, counter, tickets, launches.provide)
     server = Server(loaded.places.desk_socket, desk.handlers, users=users_named("clues-signer"))
     door = Door(loaded.places.hook_socket, loaded.places.requests, lambda: home.put(observer.hurry))
-    return Service(daemon, apis, server, metrics, loaded.metrics_listen, door, ledger, held, activity)
+    return Service(daemon, apis, outside, server, metrics, loaded.metrics_listen, door, ledger, held, activity)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

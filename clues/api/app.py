@@ -15,36 +15,30 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.params import Depends as DependsOn
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import StringConstraints
+from starlette.types import ASGIApp
 
-from clues import __version__, hostlist
+from clues import __version__
 from clues.api import limits, offers, overview, privacy, problems, rehearsal, sites, views, wire, wire_clouds, wire_plan
 from clues.api.audit import Audit, make_audit
-from clues.api.codec import encode
+from clues.api.buckets import Rate
 from clues.api.following import make_following
 from clues.api.guard import Guard
 from clues.api.lens import Lens, utc
-from clues.api.ordering import ordering
+from clues.api.limiter import Limiter, RateLimit
+from clues.api.orders_routes import Hostlist, expand, make_orders, make_trials
 from clues.api.page import make_page
 from clues.api.records_routes import make_records
-from clues.api.respond import as_body, as_json
+from clues.api.respond import as_json
 from clues.api.vrouter_routes import make_routes
 from clues.api.watching import LONGEST_WAIT_SECONDS, Pictures, Timeout, Wait
+from clues.api.who import token_eyes, who
 from clues.errors import NotFound
-from clues.model import LoggedNote, Order, Published, Wish
+from clues.model import LoggedNote, Published
 from clues.ports import Control
 
 #: ``clues.planner.explain.explain``: what one paragraph tells about a node, a job or a site.
 Explain = Callable[[Published, str, Sequence[LoggedNote]], str]
-
-#: The verbs of the command line, and the standing order that each of them is.
-VERBS: dict[str, Wish | None] = {
-    "poweron": Wish.ON,
-    "poweroff": Wish.OFF,
-    "drain": Wish.DRAIN,
-    "disable": Wish.DISABLED,
-    "enable": None,
-}
 
 #: ``clues.metrics.Exposition.text``: all metrics and their content type, as an ``Accept`` header asks for them.
 Metrics = Callable[[str], tuple[bytes, str]]
@@ -53,23 +47,6 @@ _NOTES_FOR_EXPLAIN = 20
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Change = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Hostlist = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
-
-
-class NodesBody(BaseModel):
-    """The nodes that an order is for, as hostlists: ``["cpu-[001-004]", "gpu-01"]``."""
-
-    model_config = ConfigDict(extra="forbid")
-    nodes: list[Hostlist] = Field(min_length=1, max_length=65_536)
-
-
-class TrialBody(BaseModel):
-    """What shall be tried, and where."""
-
-    model_config = ConfigDict(extra="forbid")
-    site: str = Field(min_length=1, max_length=63)
-    image: str = Field(min_length=1, max_length=256)
-    flavor: str = Field("", max_length=256)
 
 
 def make_app(
@@ -80,23 +57,38 @@ def make_app(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     stopping: Event | None = None,
     open_to_all: bool = False,
+    limiter: Limiter | None = None,
+    door: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> FastAPI:
     """Return the API over *control*. Requests that wait give up when *stopping* is set.
 
     :param metrics: what ``/metrics`` answers; None: there is no such route.
+    :param limiter: how much each caller may ask, shared by all ways in.
+    :param door: for who comes by TCP: knows callers by their tokens.
     :param open_to_all: everybody may connect: a caller sees what Slurm would show them; the rest is for operators.
     """
+    limiter = limiter or Limiter(Rate(50.0, 200), 10)
     pictures = Pictures(control, now, stopping or Event())
     app = FastAPI(title="clues", version=__version__, openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
     app.add_middleware(limits.BodyLimit)
+    app.add_middleware(RateLimit, limiter=limiter)
+    if door is not None:
+        app.add_middleware(door)
     app.add_middleware(Audit, record=control.record)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, any_host=door is not None)
     problems.install(app)
-    eyes = privacy.eyes_of if open_to_all else privacy.sees_all
+    eyes: privacy.Eyes = privacy.eyes_of if open_to_all else privacy.sees_all
+    eyes = eyes if door is None else token_eyes
     app.include_router(_reads(control, pictures, explain, eyes), prefix="/v1")
-    app.include_router(make_following(control, pictures, eyes, stopping or Event(), now), prefix="/v1")
-    app.include_router(make_page(pictures, eyes))
-    for routes in (_logs(control, pictures), _plan(control, pictures), _orders(control, pictures), _trials(control)):
+    app.include_router(make_following(control, pictures, eyes, stopping or Event(), now, limiter), prefix="/v1")
+    if door is None:  # a browser shows no token
+        app.include_router(make_page(pictures, eyes))
+    for routes in (
+        _logs(control, pictures),
+        _plan(control, pictures),
+        make_orders(control, pictures),
+        make_trials(control),
+    ):
         app.include_router(routes, prefix="/v1", dependencies=operators_only(eyes))
     for make in (make_routes, make_records, make_audit):
         app.include_router(make(control, pictures, now), prefix="/v1", dependencies=operators_only(eyes))
@@ -110,7 +102,8 @@ def operators_only(eyes: privacy.Eyes) -> list[DependsOn]:
 
     def check(request: Request) -> None:
         if (user := eyes(request)) is not None:
-            text = f"{user} may not do this: it takes membership of the group {privacy.operators()}"
+            group = f"membership of the group {privacy.operators()}"
+            text = f"{user} may not do this: it takes {group if who(request).way == 'socket' else 'the role operator'}"
             raise problems.refuse(403, "Not permitted", text)
 
     return [Depends(check)]
@@ -141,7 +134,7 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
         timeout: Timeout = 25.0,
     ) -> Response:
         lens = seen(request, wait, timeout)
-        wanted = None if names is None else _expand(names)
+        wanted = None if names is None else expand(names)
         if wanted is not None and (unknown := views.unknown_nodes(lens, wanted)):
             raise problems.refuse_names("no such node", unknown, {*lens.pool_of, *lens.nodes})
         return as_json(views.nodes(lens, wanted, outsiders=all))
@@ -267,79 +260,3 @@ def _plan(control: Control, pictures: Pictures) -> APIRouter:
         return as_json(rehearsal.plan(control.rehearse(changes), changes, paused=paused))
 
     return routes
-
-
-def _orders(control: Control, pictures: Pictures) -> APIRouter:
-    routes, ordered = APIRouter(), ordering(control)
-
-    @routes.post("/nodes/{verb}", response_model=wire.Accepted)
-    def order_nodes(verb: str, body: NodesBody, order: Order = ordered) -> Response:
-        if verb not in VERBS:
-            raise problems.refuse(404, "Unknown order", f"{verb} is not one of {', '.join(VERBS)}")
-        names, who = _expand(body.nodes), order.deed.who
-        lens = pictures.lens()
-        ours = {*lens.pool_of, *(site.router_node for site in lens.published.settings.sites.values() if site.router)}
-        unknown = [name for name in names if name not in ours]
-        if unknown:
-            raise problems.refuse_names("not a node of any pool", unknown, ours, "; nothing was changed")
-        backed = {claim.node for claim in lens.claims}
-        without = tuple(name for name in names if name not in backed) if verb in ("drain", "poweroff") else ()
-        accepted = encode(wire.Accepted(verb, tuple(names), who, without))
-        return as_body(control.act(order, lambda: control.wish(names, VERBS[verb], who), lambda _: accepted))
-
-    @routes.post("/pause", response_model=wire.Accepted)
-    def pause(order: Order = ordered) -> Response:
-        return _pause(True, order)
-
-    @routes.post("/resume", response_model=wire.Accepted)
-    def resume(order: Order = ordered) -> Response:
-        return _pause(False, order)
-
-    def _pause(paused: bool, order: Order) -> Response:
-        who = order.deed.who
-        accepted = encode(wire.Accepted("pause" if paused else "resume", who=who))
-        return as_body(control.act(order, lambda: control.pause(paused, who), lambda _: accepted))
-
-    return routes
-
-
-def _trials(control: Control) -> APIRouter:
-    routes, ordered = APIRouter(prefix="/images/trials"), ordering(control)
-
-    @routes.post("", response_model=wire_clouds.ImageTrial)
-    def begin(body: TrialBody, order: Order = ordered) -> Response:
-        return as_body(
-            control.act(
-                order,
-                lambda: control.try_image(body.site, body.image, body.flavor, order.deed.who),
-                lambda claims: encode(views.trial(claims[0])),
-            )
-        )
-
-    @routes.get("/{key}", response_model=wire_clouds.ImageTrial)
-    def look(key: Name) -> Response:
-        return as_json(views.trial(control.trial(key)))
-
-    @routes.post("/{key}/stop", response_model=wire_clouds.ImageTrial)
-    def stop(key: Name, order: Order = ordered) -> Response:
-        now = control.trial(key)
-        return as_body(
-            control.act(
-                order,
-                lambda: control.stop_trial(key),
-                lambda claims: encode(views.trial(claims[0] if claims else now)),
-            )
-        )
-
-    return routes
-
-
-def _expand(hostlists: Sequence[str]) -> list[str]:
-    """Return each name once, in order.
-
-    :raises clues.api.problems.Refusal: for a text that is not a hostlist.
-    """
-    try:
-        return list(dict.fromkeys(hostlist.expand(",".join(hostlists))))
-    except hostlist.HostlistError as error:
-        raise problems.refuse(400, "Not a hostlist", str(error)) from error

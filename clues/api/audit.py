@@ -60,7 +60,7 @@ class Audit:
         if status < 400 or (scope["method"] in _SAFE and status not in (401, 403)):
             return
         caller = who(HTTPConnection(scope))
-        name = caller.identity or caller.name
+        name = caller.identity  # all whom nobody knows have one bucket: addresses are cheap
         if self._buckets.take(name, time.monotonic()):
             self._left_out[name] = self._left_out.get(name, 0) + 1
             return

@@ -41,6 +41,17 @@ class Buckets:
 
         :param now: monotonic seconds.
         """
+        bucket = self._filled(name, now)
+        if bucket.tokens >= 1:
+            bucket.tokens -= 1
+            return 0.0
+        return (1 - bucket.tokens) / self._rate.per_second
+
+    def left(self, name: str, now: float) -> float:
+        """Return how many tokens there are."""
+        return self._filled(name, now).tokens
+
+    def _filled(self, name: str, now: float) -> _Bucket:
         rate = self._rate
         bucket = self._buckets.get(name)
         if bucket is None:
@@ -50,7 +61,4 @@ class Buckets:
         self._buckets.move_to_end(name)
         bucket.tokens = min(float(rate.burst), bucket.tokens + max(0.0, now - bucket.at) * rate.per_second)
         bucket.at = now
-        if bucket.tokens >= 1:
-            bucket.tokens -= 1
-            return 0.0
-        return (1 - bucket.tokens) / rate.per_second
+        return bucket

@@ -12,13 +12,20 @@ from fastapi.responses import StreamingResponse
 
 from clues.api import privacy, problems, stream, views, wire_page
 from clues.api.lens import Lens
+from clues.api.limiter import Limiter
 from clues.api.respond import as_json
 from clues.api.watching import Pictures
+from clues.api.who import who
 from clues.ports import Control
 
 
 def make_following(
-    control: Control, pictures: Pictures, eyes: privacy.Eyes, stopping: Event, now: Callable[[], datetime]
+    control: Control,
+    pictures: Pictures,
+    eyes: privacy.Eyes,
+    stopping: Event,
+    now: Callable[[], datetime],
+    limiter: Limiter,
 ) -> APIRouter:
     """Return the routes over *control*; who follows sees what *eyes* allow, until *stopping* is set."""
     routes = APIRouter()
@@ -28,7 +35,12 @@ def make_following(
     async def follow(request: Request) -> StreamingResponse:
         if not listeners.acquire(blocking=False):
             raise problems.refuse(503, "Not now", f"{stream.MOST_LISTENERS} follow the cluster already")
-        user = eyes(request)
+        user, identity = eyes(request), who(request).identity
+        try:
+            limiter.begin_stream(identity)
+        except problems.Refusal:
+            listeners.release()
+            raise
 
         def look() -> Lens | None:
             published = control.published()
@@ -43,6 +55,7 @@ def make_following(
                 async for change in stream.changes(look, ticks, stopping):
                     yield change
             finally:
+                limiter.end_stream(identity)
                 listeners.release()
 
         return StreamingResponse(told(), media_type="text/event-stream")

@@ -7,6 +7,7 @@ that is asked for has to be this machine, and what acts has to come from the pag
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clues.api import wire
 from clues.api.problems import answer
 
+_TOKEN_IN_URL = re.compile(rb"(^|[&;])(access|id|bearer)?_?token=", re.IGNORECASE)
 _HERE = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 HEADERS = {
@@ -30,15 +32,20 @@ HEADERS = {
 class Guard:
     """Middleware that refuses strangers' pages and adds :data:`HEADERS`."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, any_host: bool = False) -> None:
+        """:param any_host: callers show a token, which no page of a stranger has: by what name they come is all one."""
+        self._app, self._any_host = app, any_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, unless a page of somebody else's sends it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        why = stranger(Headers(scope=scope))
+        why = stranger(Headers(scope=scope), self._any_host)
+        if _TOKEN_IN_URL.search(scope.get("query_string", b"")):
+            text = "a token in a URL ends up in logs and histories: send it as Authorization: Bearer"
+            await answer(wire.Problem(title="Token in the URL", status=400, detail=text))(scope, receive, send)
+            return
         if why:
             await answer(wire.Problem(title="Not permitted", status=403, detail=why))(scope, receive, send)
             return
@@ -53,10 +60,10 @@ class Guard:
         await self._app(scope, receive, guarded)
 
 
-def stranger(headers: Headers) -> str:
+def stranger(headers: Headers, any_host: bool = False) -> str:
     """Return why a request with these headers comes from a page that is not ours; empty: it does not."""
     host = headers.get("host", "")
-    if _name(host) not in _HERE:
+    if not any_host and _name(host) not in _HERE:
         return "this is asked for by another host's name: use localhost"
     origin = headers.get("origin", "")
     if origin and urlsplit(origin).netloc != host:

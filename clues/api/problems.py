@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from clues import errors
 from clues.api import wire
@@ -67,11 +68,13 @@ _STATUS: tuple[tuple[type[errors.CluesError], int, str], ...] = (
 )
 
 
-def answer(problem: wire.Problem, request: Request | None = None) -> Response:
+def answer(
+    problem: wire.Problem, request: HTTPConnection | None = None, headers: dict[str, str] | None = None
+) -> Response:
     """Return a problem as the response that it is; *request* is told why, for the audit log."""
     if request is not None:
         request.scope[WHY] = problem.detail or problem.title
-    headers = {"Retry-After": "1"} if problem.status == 503 else None
+    headers = {"Retry-After": "1"} | (headers or {}) if problem.status in (429, 503) else headers
     return Response(encode(problem), problem.status, headers, "application/problem+json")
 
 

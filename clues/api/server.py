@@ -11,20 +11,17 @@ import fcntl
 import os
 import socket
 import stat
-import time
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
-import uvicorn
 from fastapi import FastAPI
 
 from clues.api.peer import PeerProtocol
+from clues.api.serving import Serving
 from clues.errors import CluesError
 
 #: Linux' limit for the path of a UNIX socket.
 _LONGEST_PATH = 107
-_LONGEST_START_SECONDS = 10.0
-_LONGEST_STOP_SECONDS = 5.0
 _BACKLOG = 128
 
 
@@ -43,24 +40,7 @@ class ApiServer:
         self._stopping = stopping or Event()
         self._lock = -1
         self._identity: tuple[int, int] | None = None
-        config = uvicorn.Config(
-            app,
-            http=PeerProtocol,
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            # A header must not say who calls.
-            proxy_headers=False,
-            limit_concurrency=200,
-            # GET /v1/nodes with many names
-            h11_max_incomplete_event_size=256 * 1024,
-            timeout_graceful_shutdown=2,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread: Thread | None = None
+        self._serving = Serving(app, PeerProtocol, name="api")
 
     def start(self) -> None:
         """Make the socket and serve; return when requests are answered.
@@ -75,26 +55,15 @@ class ApiServer:
             raise
         found = self._path.stat()
         self._identity = (found.st_dev, found.st_ino)
-        self._thread = Thread(target=self._server.run, args=([listener],), name="api", daemon=True)
-        self._thread.start()
-        deadline = time.monotonic() + _LONGEST_START_SECONDS
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                self.stop()
-                raise SocketError(f"{self._path}: the API did not start; the log tells more")
-            time.sleep(0.005)
+        if not self._serving.start(listener):
+            self.stop()
+            raise SocketError(f"{self._path}: the API did not start; the log tells more")
 
     def stop(self) -> None:
         """Answer nobody any more and take the socket away; a second call does nothing."""
         self._stopping.set()
         self._unlink()
-        self._server.should_exit = True
-        if self._thread is not None:
-            self._thread.join(_LONGEST_STOP_SECONDS)
-            if self._thread.is_alive():
-                self._server.force_exit = True
-                self._thread.join(_LONGEST_STOP_SECONDS)
-            self._thread = None
+        self._serving.stop()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -26,8 +26,9 @@ class Caller:
     eyes: str | None = None
 
 
-#: Who came by TCP without a token that is good.
-NOBODY = Caller("nobody", "", "token", "nobody")
+def nobody(address: str = "") -> Caller:
+    """Return who came by TCP without a token that is good."""
+    return Caller(f"nobody at {address}", "", "token", "nobody at all")
 
 
 def who(request: HTTPConnection) -> Caller:
@@ -37,3 +38,9 @@ def who(request: HTTPConnection) -> Caller:
         return told
     uid = uid_of(request)
     return Caller(name_of(uid) if uid >= 0 else "unknown", f"uid {uid}", "socket")
+
+
+def token_eyes(request: HTTPConnection) -> str | None:
+    """Return with whose eyes the owner of a token looks; None: they may see, and do, everything."""
+    told = request.scope.get(CALLER)
+    return told.eyes if isinstance(told, Caller) else nobody().eyes

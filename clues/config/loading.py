@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from clues.config import checks, document
+from clues.config.api_checks import check_api
+from clues.config.api_values import Api, api_of
 from clues.config.building import accounts_of, front_ends_of, notify_of, settings_of, shares_of, ssh_of, workers_of
 from clues.config.mistakes import Mistakes
 from clues.config.models import File
@@ -72,6 +74,8 @@ class Loaded:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     #: where Prometheus finds the metrics over HTTP; None: nowhere
     metrics_listen: Endpoint | None = None
+    #: who may call the API from other machines, and how much
+    api: Api = field(default_factory=Api)
 
     @property
     def places(self) -> Places:
@@ -153,6 +157,7 @@ def checked(path: Path, raw: dict[str, Any], plugins: Plugins, mistakes: Mistake
     checks.check_pace(file, mistakes)
     checks.check_shares(file, mistakes)
     checks.check_workers(file, mistakes)
+    check_api(file.api, mistakes)
     front = _told(plugins, OVERLAYS, overlay, "front", "", mistakes)
     ways = _ways(file, front)
     told = any(mistakes.has_told(place) for place in (("enrolment",), ("overlay",)))
@@ -192,6 +197,7 @@ def checked(path: Path, raw: dict[str, Any], plugins: Plugins, mistakes: Mistake
         services=services,
         raw=raw,
         metrics_listen=file.metrics.listen,
+        api=api_of(file.api),
     )
 
 

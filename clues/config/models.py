@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from clues.config.api_models import ApiSection
 from clues.config.fields import (
     Currency,
     Folder,
@@ -158,6 +159,7 @@ class File(Section):
     pace: PaceSection = key("Brakes and rhythms.", default_factory=PaceSection)
     enrolment: EnrolmentSection = key("Where new workers report.", default_factory=EnrolmentSection)
     metrics: MetricsSection = key("What Prometheus reads.", default_factory=MetricsSection)
+    api: ApiSection = key("Who reaches the API, and how much each may ask.", default_factory=ApiSection)
     accounts: AccountsSection = key("How workers know the users.", default_factory=AccountsSection)
     shares: list[ShareSection] = key("Folders that workers mount, such as /home.", default_factory=list)
     workers: WorkersSection = key("How workers start.", default_factory=WorkersSection)

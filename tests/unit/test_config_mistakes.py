@@ -10,6 +10,8 @@ from clues.config import load
 from clues.errors import ConfigError
 from tests.unit.config_example import EXAMPLE, PLUGINS, SMALL, errors, write
 
+OIDC = "{issuer: https://iam.example.org/, audience: clues, scope: clues, roles: {reader: scope=clues}}"
+
 #: What is changed in the small example, and the one mistake that this has to be.
 ONE_MISTAKE: dict[str, tuple[str, str, str]] = {
     "unknown key": ("cluster: demo", "clustre: x\ncluster: demo", "1: clustre: this key is not known here (did you mean cluster?)"),
@@ -97,6 +99,18 @@ ONE_MISTAKE: dict[str, tuple[str, str, str]] = {
     "a pool that is not a name": ("  cpu:", '  "c,u":', "9: pools.c,u: 'c,u' cannot be a name"),
     "a list for a mapping": ("{cpus: 2, memory: 2GiB}", "[1, 2]", "11: pools.cpu.shape: has to hold keys and values (cpus, memory, gpus)"),
     "pace upside down": ("cluster: demo", "cluster: demo\npace: {retry_offer: 1h}", "2: pace.retry_offer: is longer than retry_offer_longest, which is 30 min"),
+    "an API for strangers": ("cluster: demo", "cluster: demo\napi: {listen: 127.0.0.1:8444}", "2: api.listen: needs 'oidc', so that it is known who calls: add it, or remove 'listen' and use the sockets"),
+    "an API in the clear": ("cluster: demo", f"cluster: demo\napi: {{listen: 10.0.0.1:8444, oidc: {OIDC}}}", "2: api.listen: 10.0.0.1 is reached by other machines, and without TLS tokens could be read on their way: add certificate_file and key_file"),
+    "an API in the clear by name": ("cluster: demo", f"cluster: demo\napi: {{listen: localhost:8444, oidc: {OIDC}}}", "2: api.listen: localhost is reached by other machines"),
+    "a certificate without a key": ("cluster: demo", f"cluster: demo\napi: {{listen: 10.0.0.1:8444, certificate_file: /a.pem, oidc: {OIDC}}}", "2: api: 'key_file' is missing: a certificate and its key belong together"),
+    "an issuer in the clear": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace('https', 'http')}}}", "2: api.oidc.issuer: 'http://iam.example.org/' is not an issuer: write its https:// URL"),
+    "an algorithm for all": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace('scope:', 'algorithms: [RS256, HS256], scope:')}}}", "2: api.oidc.algorithms[1]: 'HS256' is not taken (whoever can check such a token can make one): one of RS256"),
+    "an algorithm that is none": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace('scope:', 'algorithms: none, scope:')}}}", "2: api.oidc.algorithms: 'none' is not taken (whoever can check such a token can make one)"),
+    "no audience": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace('audience: clues, ', '')}}}", "2: api.oidc: 'audience' is missing: A token has to be made for this"),
+    "no scope": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace('scope: clues, ', '')}}}", "2: api.oidc: 'scope' is missing: A token has to have all of these scopes."),
+    "a role for nobody": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace(', roles: {reader: scope=clues}', '')}}}", "2: api.oidc: 'roles' is missing: without one nobody may do anything"),
+    "a role that is no claim": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace('scope=clues', 'admins')}}}", "2: api.oidc.roles.reader: 'admins' is no claim: write NAME=VALUE"),
+    "a clock far off": ("cluster: demo", f"cluster: demo\napi: {{listen: 127.0.0.1:8444, oidc: {OIDC.replace('scope:', 'leeway: 1h, scope:')}}}", "2: api.oidc.leeway: is longer than two minutes: set the clocks right with NTP"),
     "a share above all": ("cluster: demo", "cluster: demo\npace: {memory_share: 1.1}", "2: pace.memory_share: 1.1 is more than 1"),
     "a plugin that breaks": ("    connector: local\n    network: 10.77.1.0/24\n    flavors: {", "    connector: breaks\n    anything: x\n#", "4: sites.a: the plugin failed to check its keys: KeyError: "),
 }  # fmt: skip
@@ -245,3 +259,15 @@ def test_very_many_mistakes_are_counted(tmp_path: Path) -> None:
     found = errors(tmp_path, SMALL + "".join(f"key{number}: 1\n" for number in range(500)))
     assert len(found) == 101
     assert found[-1] == "clues.yaml: and 400 more mistakes"
+
+
+def test_an_api_for_other_machines_is_read(tmp_path: Path) -> None:
+    text = f"cluster: demo\napi: {{listen: 0.0.0.0:8444, certificate_file: /a.pem, key_file: api-key, rate: 5, oidc: {OIDC}}}"
+    api = load(write(tmp_path, SMALL.replace("cluster: demo", text)), PLUGINS).api
+    assert api.listening is not None
+    assert (str(api.listening.endpoint), api.listening.oidc.readers) == ("0.0.0.0:8444", (("scope", "clues"),))
+    assert (api.listening.oidc.issuer, api.rate) == ("https://iam.example.org/", 5.0)
+
+
+def test_without_a_word_nothing_listens(tmp_path: Path) -> None:
+    assert load(write(tmp_path, SMALL), PLUGINS).api.listening is None

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from clues.api import server as server_module
 from clues.api.server import ApiServer, SocketError
+from clues.api.serving import LONGEST_STOP_SECONDS
 from tests.unit.api.serving import UnixConnection, serve, short_folder
 from tests.unit.builders import make_published
 
@@ -147,7 +147,7 @@ def test_stopping_does_not_wait_for_those_who_wait(folder: Path) -> None:
         began = time.monotonic()
         api.server.stop()
         # far less than the 60 s that were asked for, and than the two deadlines of a stop by force
-        assert time.monotonic() - began < server_module._LONGEST_STOP_SECONDS
+        assert time.monotonic() - began < LONGEST_STOP_SECONDS
         assert connection.getresponse().status == 200
         connection.close()
 
