@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import FrameType
 from typing import TypeVar
@@ -28,6 +28,7 @@ from clues.model import (
     Deed,
     LoggedDeed,
     LoggedNote,
+    Maintenance,
     Moment,
     Note,
     Order,
@@ -240,6 +241,16 @@ class Daemon:
     def wish(self, nodes: Sequence[str], wish: Wish | None, who: str) -> None:
         """Commit a standing order."""
         self.ask(lambda: self._counter.wish(nodes, wish, who))
+
+    def announce_maintenance(
+        self, site: str, begin: datetime, end: datetime, ahead: timedelta | None, who: str
+    ) -> Maintenance:
+        """Announce that a site is to be empty for a time."""
+        return self.ask(lambda: self._counter.announce_maintenance(site, begin, end, ahead, who))
+
+    def cancel_maintenance(self, number: int, who: str) -> Maintenance:
+        """Take that back."""
+        return self.ask(lambda: self._counter.cancel_maintenance(number, who))
 
     def pause(self, paused: bool, who: str) -> None:
         """Pause or resume buying and stopping."""

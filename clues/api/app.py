@@ -26,6 +26,7 @@ from clues.api.following import make_following
 from clues.api.guard import Guard
 from clues.api.lens import Lens, utc
 from clues.api.limiter import Limiter, RateLimit
+from clues.api.maintenance import make_maintenance
 from clues.api.orders_routes import Hostlist, expand, make_orders, make_trials
 from clues.api.page import make_page
 from clues.api.records_routes import make_records
@@ -88,6 +89,7 @@ def make_app(
         _plan(control, pictures),
         make_orders(control, pictures),
         make_trials(control),
+        make_maintenance(control, pictures),
     ):
         app.include_router(routes, prefix="/v1", dependencies=operators_only(eyes))
     for make in (make_routes, make_records, make_audit):

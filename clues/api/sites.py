@@ -9,6 +9,7 @@ from clues.api import wire
 from clues.api.lens import Lens, utc
 from clues.model import Breaker, ClaimState, Resources, Site
 from clues.planner.credentials import credentials_end
+from clues.planner.maintenance import upcoming
 from clues.planner.money.prices import with_prices
 
 #: A claim in one of these has, or may have, a VM that is billed.
@@ -75,6 +76,8 @@ def _site(lens: Lens, site: Site, unpriced: Mapping[str, str]) -> wire.SiteView:
 
 
 def _warnings(lens: Lens, site: Site, unpriced: Mapping[str, str]) -> Iterator[str]:
+    if (window := upcoming(lens.published.world.operator, lens.now).get(site.name)) is not None:
+        yield f"{window}" + (": no new jobs, nothing is bought" if window.begin <= lens.now else "")
     if ending := credentials_end(lens.published.world.terms.get(site.name), lens.now):
         yield ending
     yield from (f"{key} {text}" for key, text in unpriced.items() if key.partition("/")[0] == site.name)

@@ -35,6 +35,7 @@ from clues.model.cluster import (
 )
 from clues.model.expectation import Accuracy, Boots, Forecast, Lulls, Seen, Spot
 from clues.model.history import Moment
+from clues.model.maintenance import Maintenance
 from clues.model.money import Budget, Budgets, Period, Spent, SpentRow
 from clues.model.order import Answer, Deed, LoggedDeed, Order
 from clues.model.overlay import HubStatus, OverlayStatus, ShortcutStatus, Tunnel
@@ -124,6 +125,7 @@ __all__ = [
     "LoggedDeed",
     "LoggedNote",
     "Lulls",
+    "Maintenance",
     "Market",
     "Memory",
     "Misread",

@@ -35,6 +35,8 @@ class Leaving(StrEnum):
     DIFFERS = "differs"
     #: others have room for its work
     SPARE = "spare"
+    #: its site is to be empty for a maintenance
+    MAINTENANCE = "maintenance"
 
 
 #: Drained although they may have jobs, or would have been kept: of these a pool has a share at a time.

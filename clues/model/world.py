@@ -13,6 +13,7 @@ from clues.model.claim import Claim
 from clues.model.cloud import Flavor, Listing, Price, Quota
 from clues.model.cluster import ClusterSnapshot
 from clues.model.expectation import Accuracy, Boots, Forecast, Lulls, Seen, Spot
+from clues.model.maintenance import Maintenance
 from clues.model.money import Spent
 from clues.model.overlay import OverlayStatus
 
@@ -113,10 +114,11 @@ class Wish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Standing orders given by command: buying paused, and wishes by node."""
+    """Standing orders given by command: buying paused, wishes by node, and announced maintenance of sites."""
 
     paused: bool = False
     wishes: Mapping[str, Wish] = field(default_factory=dict)
+    maintenance: tuple[Maintenance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ def _claimed(node: Node, pool: Pool, claim: Claim, view: View, orders: _Orders) 
         _bind(node, pool, claim, orders)
     elif claim.state is ClaimState.READY:
         _bind(node, pool, claim, orders)
-        if node.openable and view.reachable(claim):
+        if node.openable and view.reachable(claim) and not view.closed_for_maintenance(claim):
             orders.open[claim.gang].append(node.name)
     elif claim.state in {ClaimState.DRAINING, ClaimState.FAILED}:
         if not node.closed:

@@ -210,6 +210,20 @@ def _pool(published: Published, name: str) -> list[str]:
     return lines
 
 
+def _maintenance(published: Published, name: str) -> list[str]:
+    """Return what is announced of a site, and what it means now."""
+    view = make_view(published.world, published.settings, published.at)
+    told = []
+    for one in sorted(published.world.operator.maintenance, key=lambda one: one.begin):
+        if one.site == name and one.end > published.at:
+            closed = [why.partition(": ")[2] for (_, site), why in view.closed_for.items() if site == name]
+            nodes = "" if view.maintenance.get(name) is not one else "; its nodes take new jobs until then"
+            if view.maintenance.get(name) is one and closed:
+                nodes = f"; its nodes take no new jobs{f' ({closed[0]})' if closed[0] else ''}, and running ones go on"
+            told.append(f"{one.number}, {str(one).removeprefix('maintenance ')}{nodes}")
+    return told
+
+
 def _quota(published: Published, name: str) -> list[str]:
     """Return what the site's provider allows, as far as it tells."""
     terms = published.world.terms.get(name)
@@ -262,6 +276,7 @@ def _site(published: Published, name: str) -> list[str]:
     else:
         age = show_duration(observed.age(now) or now - now)
         lines.append(f"Listed {age} ago" + (f"; since then: {observed.error}." if observed.error else "."))
+    lines += [f"Maintenance {text}." for text in _maintenance(published, name)]
     lines += _quota(published, name)
     if ending := credentials_end(published.world.terms.get(name), now):
         lines.append(f"{ending[0].upper()}{ending[1:]}.")

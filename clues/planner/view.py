@@ -22,6 +22,7 @@ from clues.model import (
     InstanceState,
     Kind,
     Listing,
+    Maintenance,
     Market,
     Node,
     Offer,
@@ -31,6 +32,7 @@ from clues.model import (
     World,
 )
 from clues.planner.forecasts.boots import boot_time
+from clues.planner.maintenance import closures, upcoming
 from clues.planner.money.prices import with_prices
 from clues.planner.money.spot import Interruptions, expected_price, spot_seen, work_at_stake
 
@@ -62,6 +64,9 @@ class View:
     #: by the keys of spot offers, how often their VMs were taken back, and by pool, what that loses
     interruptions: Mapping[str, Interruptions]
     at_stake: Mapping[str, timedelta]
+    #: by site, the maintenance that is on or comes next; and by pool and site, why its nodes take no new jobs for it
+    maintenance: Mapping[str, Maintenance]
+    closed_for: Mapping[tuple[str, str], str]
     _by_key: Mapping[tuple[str, str], Instance] = field(repr=False)
     _by_id: Mapping[tuple[str, str], Instance] = field(repr=False)
 
@@ -120,6 +125,10 @@ class View:
         without = looked.taken_at is not None and looked.value is None and not looked.error
         return without or (self.overlay is not None and self.overlay.known)
 
+    def closed_for_maintenance(self, claim: Claim) -> str:
+        """Return in words why a claim's node is to take no new jobs; empty: it may."""
+        return self.closed_for.get((claim.pool, claim.offer.site), "")
+
     def instance(self, claim: Claim) -> Instance | None:
         """Return the listed instance of a claim, found by its id or its tag."""
         found = self._by_id.get((claim.offer.site, claim.instance_id)) if claim.instance_id else None
@@ -171,6 +180,7 @@ def make_view(world: World, settings: Settings, now: datetime) -> View:
     # a snapshot that could not be renewed is not acted upon at all: it may not show our own last commands
     snapshot = None if world.lrms.error else world.lrms.fresh(now, limit)
     nodes = snapshot.nodes if snapshot is not None else {}
+    windows = upcoming(world.operator, now)
     return View(
         world=world,
         settings=settings,
@@ -184,6 +194,8 @@ def make_view(world: World, settings: Settings, now: datetime) -> View:
         unpriced=unpriced,
         interruptions=spot_seen(world.memory, world.claims.values(), now) if spot else {},
         at_stake={pool.name: work_at_stake(pool, world.lrms.value, now) for pool in spot},
+        maintenance=windows,
+        closed_for=closures(settings.pools.values(), windows, snapshot, now) if windows else {},
         _by_key={(instance.site, instance.launch_key): instance for instance in ours if instance.launch_key},
         _by_id={(instance.site, instance.id): instance for instance in ours},
     )

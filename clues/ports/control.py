@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from clues.model import (
@@ -13,6 +13,7 @@ from clues.model import (
     Deed,
     LoggedDeed,
     LoggedNote,
+    Maintenance,
     Moment,
     Order,
     Published,
@@ -86,6 +87,23 @@ class Control(Protocol):
         """Commit a standing order for pool nodes (None takes it back) and hurry a tick.
 
         :raises clues.errors.InvalidRequest: a name that belongs to no pool; nothing is changed then.
+        """
+        ...
+
+    def announce_maintenance(
+        self, site: str, begin: datetime, end: datetime, ahead: timedelta | None, who: str
+    ) -> Maintenance:
+        """Announce that a site is to be empty from *begin* to *end*.
+
+        :param ahead: from when on its nodes take no new jobs; None: as the time limits of pending jobs demand.
+        :raises clues.errors.InvalidRequest: it cannot be so; the text says why.
+        """
+        ...
+
+    def cancel_maintenance(self, number: int, who: str) -> Maintenance:
+        """Take back an announced maintenance, and return it.
+
+        :raises clues.errors.InvalidRequest: there is none of this number.
         """
         ...
 

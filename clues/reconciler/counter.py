@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from clues.errors import AuthFailed, InvalidRequest, LedgerError, NotFound, Transient
 from clues.ledger import Commit
-from clues.model import COMING, Claim, ClaimState, Facts, Note, Operator, Wish
+from clues.model import COMING, Claim, ClaimState, Facts, Maintenance, Note, Operator, Wish
 from clues.planner import after_enrolment, after_last_word, after_notice, learn_failure
 from clues.planner.capacity.breaker import RECLAIMED
 from clues.planner.claims.moves import fail
 from clues.planner.claims.probe import plan_probe, stop_probe
+from clues.planner.maintenance import announce, cancel
 from clues.ports import Clock
 from clues.reconciler.admission import is_known, refused_address, ticket_ends
 from clues.reconciler.books import Books
@@ -210,6 +211,29 @@ class Counter:
             wishes |= dict.fromkeys(nodes, wish)
         text = f"{who}: {wish}" if wish is not None else f"{who}: back in service"
         self._order(replace(operator, wishes=wishes), nodes, text)
+
+    def announce_maintenance(
+        self, site: str, begin: datetime, end: datetime, ahead: timedelta | None, who: str
+    ) -> Maintenance:
+        """Commit that a site is to be empty from *begin* to *end*.
+
+        :raises InvalidRequest: there is no such site, or it cannot be so; the text says why.
+        """
+        if site not in self._reconciler.settings.sites:
+            raise InvalidRequest(f"no site is named {site}")
+        operator = announce(self._books.operator, site, begin, end, ahead, who, self._clock.now())
+        made = operator.maintenance[-1]
+        self._order(operator, (site,), f"{who}: {made} (number {made.number})")
+        return made
+
+    def cancel_maintenance(self, number: int, who: str) -> Maintenance:
+        """Commit that an announced maintenance is off.
+
+        :raises InvalidRequest: there is none of this number.
+        """
+        operator, dropped = cancel(self._books.operator, number, self._clock.now())
+        self._order(operator, (dropped.site,), f"{who}: no {dropped} (number {dropped.number})")
+        return dropped
 
     def pause(self, paused: bool, who: str) -> None:
         """Commit that buying and stopping pause, or go on."""

@@ -196,7 +196,7 @@ class SimDaemon:
         self._guarded(event)
         self._pump()
 
-    def call(self, deed: Callable[[], None]) -> None:
+    def call(self, deed: Callable[[], object]) -> None:
         """Have somebody's call served by the daemon's thread; its errors are the caller's."""
         deed()
         if self.up:

@@ -7,7 +7,9 @@ and what people have ordered meanwhile is taken back, so that the world can be s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
 
 from clues.errors import InvalidRequest, LedgerError
 from clues.ledger import Commit
@@ -126,6 +128,7 @@ class Demon:
             "admin drains": (self._admin_drains, self._admin_resumes),
             "operator wishes": (self._wish, _nothing),
             "operator pauses": (lambda: self._pause(True), lambda: self._pause(False)),
+            "site maintenance": (self._announce, self._cancel_all),
             "reconfigured": (world.slurm.reconfigure, _nothing),
             "image changed": (self._image, _nothing),
             "VM lost": (lambda: self._vm_lost(routers=False), _nothing),
@@ -191,7 +194,7 @@ class Demon:
                 self.world.slurm.touched.add(node.name)
                 self.world.slurm.wake()
 
-    def _order(self, call: Callable[[], None]) -> None:
+    def _order(self, call: Callable[[], object]) -> None:
         if not self.world.daemon.up:
             return
         try:
@@ -212,6 +215,20 @@ class Demon:
     def _pause(self, paused: bool) -> None:
         self._order(lambda: self.world.daemon.counter.pause(paused, "admin"))
 
+    def _announce(self) -> None:
+        world, chance = self.world, self.world.chance
+        if not world.daemon.up:
+            return
+        site, now = chance.choice(list(world.clouds)), world.daemon.clock.now()
+        begin = now + timedelta(seconds=chance.uniform(0, 900))
+        end = begin + timedelta(seconds=chance.uniform(60, 900))
+        lead = chance.choice([None, timedelta(0), timedelta(seconds=300)])
+        self._order(lambda: world.daemon.counter.announce_maintenance(site, begin, end, lead, "admin"))
+
+    def _cancel_all(self) -> None:
+        for one in self.world.daemon.books.operator.maintenance:
+            self._order(partial(self.world.daemon.counter.cancel_maintenance, one.number, "admin"))
+
     def _wish_router(self, wish: Wish | None) -> None:
         names = [self.world.settings.sites[site].router_node for site in self.world.overlay.routed]
         if not names:
@@ -219,7 +236,7 @@ class Demon:
         operator = self.world.daemon.books.operator
         wishes = {node: one for node, one in operator.wishes.items() if node not in names}
         wishes |= dict.fromkeys(names, wish) if wish is not None else {}
-        change = Commit(operator=type(operator)(operator.paused, wishes))
+        change = Commit(operator=replace(operator, wishes=wishes))
         self._order(lambda: self.world.daemon.books.commit(change))
 
     def _vm_lost(self, *, routers: bool) -> None:
@@ -297,6 +314,7 @@ class Demon:
         self._order(lambda: self.world.daemon.counter.wish(nodes, None, "admin"))
         self._wish_router(None)
         self._pause(False)
+        self._cancel_all()
 
 
 def _nothing() -> None:

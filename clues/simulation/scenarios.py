@@ -159,6 +159,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "budget": Scenario(purses=TIGHT_DAY, jobs=24, rest_within=2 * 86400.0, epoch=EPOCH + timedelta(hours=16.5)),
     "budgets": Scenario({"daemon killed": Mischief(6)}, purses=MANY, jobs=30, rest_within=6 * 86400.0),
     "maintenance": Scenario(maintenance=True),
+    "site-maintenance": Scenario(
+        {"site maintenance": Mischief(12, 1500), "daemon killed": Mischief(6), "operator wishes": Mischief(4)}, jobs=30
+    ),
     "completing": Scenario(
         {"operator wishes": Mischief(30), "admin drains": Mischief(20, 200), "job cancelled": Mischief(20)},
         slurm=replace(QUICK_SLURM, completing=Delay(25, 0.4, 5)),

@@ -17,6 +17,7 @@ from clues.model import COMING, Claim, ClaimState, ClusterSnapshot, Job, Outlook
 from clues.planner.buying.onebyone import OneByOne
 from clues.planner.buying.placement import Buyer
 from clues.planner.buying.shopping import Lacking, Purchase, Shopping
+from clues.planner.maintenance import too_late
 from clues.planner.money.spot import waiting_for_spot
 from clues.planner.queue.bins import Bin, Bins, Origin
 from clues.planner.queue.jobclass import ClassKey, JobClass, UnreadableConstraint, class_key, make_class
@@ -139,7 +140,8 @@ class _Queue:
 
     def _class(self, job: Job) -> JobClass | str:
         spot = waiting_for_spot(job, self.patient, self.view.now) if self.patient else frozenset()
-        key = class_key(job, self.snapshot, self.view.settings.budgets.accounts, spot)
+        late = too_late(job, self.view.maintenance, self.view.now) if self.view.maintenance else frozenset()
+        key = class_key(job, self.snapshot, self.view.settings.budgets.accounts, spot, late)
         found = self.classes.get(key)
         if found is None:
             try:

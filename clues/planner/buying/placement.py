@@ -116,6 +116,8 @@ class Buyer:
             return "out of service by the configuration"
         if world.operator.paused:
             return "buying is paused (clues resume)"
+        if closed := self._view.closed_for.get((pool.name, offer.site)):
+            return closed
         if held := self.gates.why_not(pool.name, offer, count, whole=whole, trial=trial):
             return held
         if cut_off := self._unroutable.get(offer.site):

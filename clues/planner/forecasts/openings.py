@@ -1,4 +1,4 @@
-"""What can be bought later: an offer is tried again, or a budget begins anew."""
+"""What can be bought later: an offer is tried again, a budget begins anew, or a maintenance is over."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ def openings(classed: JobClass, view: View, memory: Memory, routers: Mapping[str
     best: dict[str, Opening] = {}
     for option in classed.options:
         site = option.offer.site
-        opening = _opening(option, classed.key.account, classed.refusals.get(site, ""), view, memory, routers)
+        late = site in classed.key.too_late_at
+        opening = _opening(option, classed.key.account, classed.refusals.get(site, ""), view, memory, routers, late)
         if opening is not None and (site not in best or opening.span < best[site].span):
             best[site] = opening
     return sorted(best.values(), key=lambda one: one.span)
 
 
 def _opening(
-    option: Option, account: str, refusal: str, view: View, memory: Memory, routers: Mapping[str, Claim]
+    option: Option, account: str, refusal: str, view: View, memory: Memory, routers: Mapping[str, Claim], late: bool
 ) -> Opening | None:
     pool, offer = option.pool, option.offer
     price = offer.price_per_hour or 0.0
@@ -47,7 +48,10 @@ def _opening(
         return None
     tried = _next_try(memory, pool.name, offer, refusal, view.now)
     paid = budget_anew(view.settings, view.world.spent, pool.name, account, price, view.now)
-    begins = max((at for at in (tried and tried[0], paid) if at is not None), default=None)
+    window = view.maintenance.get(offer.site)
+    shut = window is not None and (late or (pool.name, offer.site) in view.closed_for)
+    over = window.end if window is not None and shut else None
+    begins = max((at for at in (tried and tried[0], paid, over) if at is not None), default=None)
     if begins is None:
         return None
     wait = (begins - view.now).total_seconds()
@@ -56,6 +60,8 @@ def _opening(
         span = plus(span, until_routed(site.name, view, memory, routers))
     if tried is not None:
         return Opening((span[0], inf, inf), tried[1])
+    if over is not None and begins == over:
+        return Opening(span, f"the end of the maintenance of {offer.site} ({over:%Y-%m-%d %H:%M} UTC)")
     return Opening(span, f"the budget that begins anew ({begins:%Y-%m-%d %H:%M} UTC)")
 
 

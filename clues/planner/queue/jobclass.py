@@ -34,6 +34,8 @@ class ClassKey:
     account: str = ""
     #: pools whose cheaper spot VMs are waited for
     waits_for_spot: frozenset[str] = frozenset()
+    #: sites where it could not end before their maintenance
+    too_late_at: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,13 @@ def class_key(
     snapshot: ClusterSnapshot,
     budgeted: Container[str] = (),
     waits_for_spot: frozenset[str] = frozenset(),
+    too_late_at: frozenset[str] = frozenset(),
 ) -> ClassKey:
     """Return what decides how *job* is served.
 
     :param budgeted: the Slurm accounts that have a budget.
     :param waits_for_spot: the pools for whose spot VMs it still waits.
+    :param too_late_at: the sites where it could not end before their maintenance.
     """
     partitions = job.partitions or ((snapshot.default_partition,) if snapshot.default_partition else ())
     limit = job.time_limit if snapshot.reservations else None
@@ -143,6 +147,7 @@ def class_key(
         limit,
         job.account if job.account in budgeted else "",
         waits_for_spot,
+        too_late_at,
     )
 
 
@@ -197,6 +202,8 @@ def make_class(
         for place, offer in enumerate(fitting):
             waits = pool.name in key.waits_for_spot and offer.market is not Market.SPOT and spot < costs[offer]
             text = f"only when it has waited for spot for {show_duration(pool.spot_fallback_after)}" if waits else ""
+            if offer.site in key.too_late_at:
+                text = f"{view.maintenance[offer.site]}: it might not have ended by then"
             order = (costs[offer] * layout.nodes, pool.shape.gpu_count, rank, place)
             options.append(Option(pool, offer, layout, order, text))
     options.sort(key=lambda option: option.order)

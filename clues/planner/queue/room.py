@@ -63,7 +63,7 @@ def serving_by_node(claims: Iterable[Claim]) -> dict[str, Claim]:
 def _likes(
     view: View, node: Node, claim: Claim | None, pool: Pool | None, reservations: frozenset[str]
 ) -> Likes | None:
-    if not node.understood:
+    if not node.understood or (claim is not None and view.closed_for_maintenance(claim)):
         return None
     if node.usable:
         features = node.active_features or node.features

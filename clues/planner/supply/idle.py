@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from clues.model import Claim, ClaimState, Leaving, Mode, Outlook, Verdict
+from clues.model import Claim, ClaimState, Kind, Leaving, Mode, Outlook, Verdict
 from clues.planner.claims.moves import move
 from clues.planner.supply.disrupt import disrupted, next_expiry
 from clues.planner.supply.patience import stay
@@ -45,13 +45,17 @@ def let_go(
     changed = {claim.key: claim for claim in recalled(view, claims, wanted)}
     if view.world.operator.paused:
         return Surplus(changed)
+    changed |= emptied(view, claims)
     brake = view.settings.pace.destroys_per_tick
-    leaving = sum(1 for claim in claims.values() if claim.state is ClaimState.DRAINING) - len(changed)
+    kept_back = {key for key, claim in changed.items() if claim.state is ClaimState.READY}
+    leaving = sum(1 for one in claims.values() if one.state is ClaimState.DRAINING and one.key not in kept_back)
     ends: list[datetime] = []
     for pool in view.settings.pools.values():
         if pool.mode is Mode.EAGER:
             continue  # when its nodes are idle for too long Slurm powers them down itself
-        mine = [claim for claim in claims.values() if claim.pool == pool.name and claim.serving]
+        mine = [
+            claim for claim in claims.values() if claim.pool == pool.name and claim.serving and claim.key not in changed
+        ]
         keep = warm_wanted(view, pool)
         warm = sum(1 for claim in mine if is_warm(claim, view))
         for claim in sorted(mine, key=_dearest_first):
@@ -75,6 +79,21 @@ def let_go(
     if (again := next_expiry(view, claims)) is not None:
         ends.append(again)
     return Surplus(changed, min(ends, default=None))
+
+
+def emptied(view: View, claims: Mapping[str, Claim]) -> dict[str, Claim]:
+    """Return the serving claims of sites that are to be empty for a maintenance, as draining: all at once, for each of
+    them could be given a job that does not end in time. Their jobs go on."""
+    found = {}
+    for claim in claims.values():
+        if claim.state is not ClaimState.READY or claim.kind is Kind.ROUTER or not view.reachable(claim):
+            continue
+        before = view.world.claims.get(claim.key)
+        if before is None or before.state is not ClaimState.READY:
+            continue  # one move in a decision
+        if why := view.closed_for_maintenance(claim):
+            found[claim.key] = replace(move(claim, ClaimState.DRAINING, why, view.now), leaving=Leaving.MAINTENANCE)
+    return found
 
 
 def _dearest_first(claim: Claim) -> tuple[float, float, str]:

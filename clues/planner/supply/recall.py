@@ -1,4 +1,5 @@
-"""Nodes that were let go and are wanted again, before Slurm has them off: called back, which is faster than a boot."""
+"""Nodes that were let go and are wanted again, before Slurm has them off: called back, which is faster than a boot. So
+are those that a maintenance had closed, once it is over or cancelled."""
 
 from __future__ import annotations
 
@@ -14,11 +15,14 @@ from clues.planner.view import View
 
 
 def recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) -> Iterable[Claim]:
-    """Yield the draining claims that pending jobs would use, as ready."""
+    """Yield the draining claims that pending jobs would use, or that were closed for a maintenance, as ready."""
     for claim in claims.values():
         node = view.node(claim.node)
         before = view.world.claims.get(claim.key)
-        if claim.state is not ClaimState.DRAINING or claim.by_operator or claim.node not in wanted:
+        over = claim.leaving is Leaving.MAINTENANCE
+        if claim.state is not ClaimState.DRAINING or claim.by_operator or not (over or claim.node in wanted):
+            continue
+        if view.closed_for_maintenance(claim):
             continue
         if before is None or before.state is not ClaimState.DRAINING:
             continue  # one move in a decision
@@ -32,7 +36,8 @@ def recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) ->
         if kept is not None and view.now >= kept.until:
             continue  # called back, it would be let go in the same breath, again and again
         if node is not None and node.registered and not node.kept_by_admin and view.pool(claim) is not None:
-            yield replace(move(claim, ClaimState.READY, "wanted again", view.now), leaving=None)
+            why = "no maintenance is ahead any more" if over else "wanted again"
+            yield replace(move(claim, ClaimState.READY, why, view.now), leaving=None)
 
 
 def _longest(pool: Pool, claim: Claim) -> timedelta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Condition
 
 from clues.errors import CluesError, InvalidRequest, KeyReused, NotFound, Transient
@@ -16,7 +16,9 @@ from clues.model import (
     Deed,
     LoggedDeed,
     LoggedNote,
+    Maintenance,
     Moment,
+    Operator,
     Order,
     Published,
     Rehearsal,
@@ -25,6 +27,7 @@ from clues.model import (
     VmLog,
     Wish,
 )
+from clues.planner.maintenance import announce, cancel
 from clues.planner.rehearse import rehearse
 from tests.unit.builders import NOW
 
@@ -38,6 +41,7 @@ class MemoryControl:
         self._notes: list[LoggedNote] = []
         self.orders: list[tuple[tuple[str, ...], Wish | None, str]] = []
         self.pauses: list[tuple[bool, str]] = []
+        self.maintenance = Operator()
         self.evictions: list[tuple[str, str]] = []
         self.rotations: list[str] = []
         self.rehearsals: list[tuple[str, ...]] = []
@@ -142,6 +146,18 @@ class MemoryControl:
         if known and any(known.settings.pool_of(name) is None and name not in routers for name in nodes):
             raise InvalidRequest("no such node")
         self.orders.append((tuple(nodes), wish, who))
+
+    def announce_maintenance(
+        self, site: str, begin: datetime, end: datetime, ahead: timedelta | None, who: str
+    ) -> Maintenance:
+        if self.failure:
+            raise self.failure
+        self.maintenance = announce(self.maintenance, site, begin, end, ahead, who, NOW)
+        return self.maintenance.maintenance[-1]
+
+    def cancel_maintenance(self, number: int, who: str) -> Maintenance:
+        self.maintenance, gone = cancel(self.maintenance, number, NOW)
+        return gone
 
     def pause(self, paused: bool, who: str) -> None:
         if self.failure:

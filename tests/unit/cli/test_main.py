@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,36 @@ def test_money_comes_as_rows_for_a_spreadsheet(api: Api) -> None:
         ["2026-03", 'a "b", c', "2.5000", "EUR"],
         ["2026-03", "", "0.2500", "EUR"],
     ]
+
+
+def test_a_maintenance_is_announced_listed_and_cancelled(api: Api) -> None:
+    made = clues("maintenance", "aws", "--from", "2026-03-03T08:00Z", "--to", "+4h", "--ahead", "2d", socket=api.path)
+    assert (made.code, made.err) == (0, "")
+    (one,) = api.control.maintenance.maintenance
+    assert (one.site, one.end - one.begin, one.ahead) == ("aws", timedelta(hours=4), timedelta(days=2))
+    assert "clues maintenance cancel 1" in made.out
+    assert clues("maintenance", socket=api.path).out == "No maintenance is ahead.\n", "the picture is of before"
+    assert clues("maintenance", "cancel", "1", socket=api.path).out.startswith("aws is used as ever")
+    assert api.control.maintenance.maintenance == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["aws"], "clues maintenance aws --from T --to T"),
+        (["aws", "--from", "soon", "--to", "+4h"], "--from: 'soon' is no time: write"),
+        (["aws", "--from", "now", "--to", "+4"], "--to: "),
+        (["aws", "--from", "now", "--to", "+4h", "--ahead", "2"], "--ahead: "),
+        (["aws", "3"], "clues maintenance cancel 3"),
+        (["cancel"], "clues maintenance cancel NUMBER"),
+        (["list", "--from", "now"], "go with a site"),
+        (["cancel", "x"], "invalid int value"),
+    ],
+)
+def test_what_is_wrong_with_a_maintenance_is_told_before_anybody_is_asked(words: list[str], told: str) -> None:
+    result = clues("maintenance", *words)
+    assert (result.code, result.out) == (2, "")
+    assert told in result.err
 
 
 def test_what_money_is_not_told_apart_by_is_named_with_what_it_is() -> None:

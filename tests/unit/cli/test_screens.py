@@ -30,7 +30,8 @@ from clues.api import (
 )
 from clues.api.codec import decode, encode
 from clues.api.lens import Lens
-from clues.cli.commands import cost, doctor, events, history, jobs, nodes, orders, status
+from clues.api.wire_maintenance import MaintenanceList, MaintenanceView
+from clues.cli.commands import cost, doctor, events, history, jobs, maintenance, nodes, orders, status
 from clues.cli.commands import offers as offers_command
 from clues.cli.commands import plan as plan_command
 from clues.cli.commands import sites as sites_command
@@ -159,6 +160,29 @@ SCREENS: dict[str, tuple[View[Any], object, Style]] = {
     "history-wide": (history.VIEW, STORY, Style(width=60, wide=True)),
     "doctor": (doctor.VIEW, DIAGNOSIS, PIPE),
     "doctor-narrow": (doctor.VIEW, DIAGNOSIS, Style(width=100)),
+    "maintenance": (
+        maintenance.LIST,
+        MaintenanceList(
+            (
+                MaintenanceView(
+                    3, "aws", "2026-03-07T08:00:00Z", "2026-03-07T12:00:00Z", None, "alice", "emptying", 2, ("4188",)
+                ),
+                MaintenanceView(
+                    4, "upv", "2026-03-09T08:00:00Z", "2026-03-10T08:00:00Z", 172800.0, "bob", "announced", 5
+                ),
+            )
+        ),
+        PIPE,
+    ),
+    "maintenance-none": (maintenance.LIST, MaintenanceList(), PIPE),
+    "maintenance-made": (
+        maintenance.VIEW,
+        MaintenanceView(
+            3, "aws", "2026-03-07T08:00:00Z", "2026-03-07T12:00:00Z", None, "alice", "emptying", 2, ("4188",)
+        ),
+        PIPE,
+    ),
+    "maintenance-cancelled": (maintenance.VIEW, MaintenanceView(3, "aws", state="cancelled"), PIPE),
     "accepted": (orders.VIEW, wire.Accepted("disable", ("gpu-01", "gpu-02", "cpu-001"), "alice"), PIPE),
     "accepted-off": (
         orders.VIEW,
@@ -236,6 +260,8 @@ _LEAST: dict[type[Any], dict[str, Any]] = {
     wire_records.NodeHistory: {"node": "gpu-02", "claims": [{"claim": "gpu-02-1"}]},
     wire_clouds.Diagnosis: {"findings": [{"about": "aws"}]},
     wire.Accepted: {"order": "new verb"},
+    MaintenanceList: {"maintenance": [{"number": 1}]},
+    MaintenanceView: {"number": 1},
     wire_vrouter.VrouterStatus: {
         "hubs": [{"name": "hub"}],
         "tunnels": [{"node": "router-upv", "state": "new word"}],

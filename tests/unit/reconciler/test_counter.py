@@ -31,6 +31,21 @@ def alarms(parts: Parts) -> list[str]:
     return [note.text for note in parts.ledger.notes(limit=1000) if note.kind == "alarm"]
 
 
+def test_a_maintenance_is_committed_with_who_announced_it_and_taken_back(parts: Parts) -> None:
+    now = parts.world.clock.now()
+    counter = parts.world.counter
+    made = counter.announce_maintenance("cesnet", now + timedelta(hours=1), now + timedelta(hours=2), None, "alice")
+    assert parts.ledger.operator().maintenance == (made,)
+    with pytest.raises(InvalidRequest, match="no site is named nowhere"):
+        counter.announce_maintenance("nowhere", now, now + timedelta(hours=2), None, "alice")
+    with pytest.raises(InvalidRequest, match="overlaps"):
+        counter.announce_maintenance("cesnet", now, now + timedelta(hours=2), None, "alice")
+    counter.cancel_maintenance(made.number, "bob")
+    assert parts.ledger.operator().maintenance == ()
+    told = [note.text for note in parts.ledger.notes(limit=1000) if note.kind == "operator"]
+    assert [text.split(":")[0] for text in told] == ["alice", "bob"]
+
+
 def test_a_ticket_lets_its_worker_in_and_that_is_committed(parts: Parts) -> None:
     parts.booting()
     assert redeem(parts) == "cpu-1"

@@ -1,0 +1,127 @@
+"""Maintenance of a site: from when on its nodes take no new jobs, and which jobs could not end in time.
+
+Nobody's job is killed, so a site has to be empty by itself when its maintenance begins. A node is open to *every* job
+of its partitions, whatever it was bought for: it is closed as soon as one of those that wait could start there and
+still run then, by its time limit; in any case an hour ahead, since a job that is submitted next starts at once. Its VM
+is ended when it is idle. Until then the site is bought from for jobs that end in time. Afterwards all is as before:
+nothing is remembered but the announcement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from clues.errors import InvalidRequest
+from clues.model import ClusterSnapshot, Job, Maintenance, Operator, Pool
+from clues.planner.queue.reasons import Need, need_of
+from clues.units import show_duration
+
+#: No node takes new jobs for so long before a maintenance, whichever jobs wait now.
+LEAST_AHEAD = timedelta(hours=1)
+
+
+#: What is announced for later, or for longer, is a slip of the hand.
+FARTHEST, LONGEST = timedelta(days=400), timedelta(days=90)
+
+
+def announce(
+    operator: Operator, site: str, begin: datetime, end: datetime, ahead: timedelta | None, who: str, now: datetime
+) -> Operator:
+    """Return the standing orders with one more maintenance, the last of them, and without those that are over.
+
+    :raises InvalidRequest: it is over already, ends before it begins, or overlaps another one of its site.
+    """
+    begin, end = begin.astimezone(UTC), end.astimezone(UTC)
+    if end <= begin:
+        raise InvalidRequest(f"it would end ({end:%Y-%m-%d %H:%M} UTC) before it begins ({begin:%Y-%m-%d %H:%M} UTC)")
+    if end <= now:
+        raise InvalidRequest(
+            f"it is over already: it ends at {end:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M} UTC"
+        )
+    if begin > now + FARTHEST or end - begin > LONGEST:
+        raise InvalidRequest(
+            f"at most {show_duration(LONGEST)} long, and {show_duration(FARTHEST)} ahead: for a site that is out of "
+            "use for longer, write `disabled: true` in clues.yaml"
+        )
+    kept = tuple(one for one in operator.maintenance if one.end > now)
+    for other in kept:
+        if other.site == site and other.begin < end and begin < other.end:
+            raise InvalidRequest(
+                f"it overlaps {other} of {site}: `clues maintenance cancel {other.number}` first, then announce all"
+            )
+    number = max((one.number for one in operator.maintenance), default=0) + 1
+    return replace(operator, maintenance=(*kept, Maintenance(number, site, begin, end, ahead, who)))
+
+
+def cancel(operator: Operator, number: int, now: datetime) -> tuple[Operator, Maintenance]:
+    """Return the standing orders without one maintenance, and that one.
+
+    :raises InvalidRequest: there is none of this number, or it is over.
+    """
+    for one in operator.maintenance:
+        if one.number == number and one.end > now:
+            kept = tuple(other for other in operator.maintenance if other is not one)
+            return replace(operator, maintenance=kept), one
+    raise InvalidRequest(f"no maintenance has the number {number}, or it is over: see `clues maintenance list`")
+
+
+def upcoming(operator: Operator, now: datetime) -> dict[str, Maintenance]:
+    """Return by site the maintenance that is on, or else the next one; those that are over are not in it."""
+    later = sorted((one for one in operator.maintenance if one.end > now), key=lambda one: one.begin, reverse=True)
+    return {one.site: one for one in later}
+
+
+def closures(
+    pools: Iterable[Pool], windows: Mapping[str, Maintenance], snapshot: ClusterSnapshot | None, now: datetime
+) -> dict[tuple[str, str], str]:
+    """Return why nodes of a pool at a site take no new jobs now, by pool and site; of the others nothing.
+
+    :param windows: by site, as :func:`upcoming` has them.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for pool in pools:
+        for site in pool.sites:
+            if (window := windows.get(site)) is not None and (why := _why_closed(pool, window, snapshot, now)):
+                found[pool.name, site] = why
+    return found
+
+
+def _why_closed(pool: Pool, window: Maintenance, snapshot: ClusterSnapshot | None, now: datetime) -> str:
+    if window.begin <= now:
+        return f"{window}"
+    left = window.begin - now
+    ahead = window.ahead if window.ahead is not None else LEAST_AHEAD
+    if left <= ahead:
+        return f"{window}: closed {show_duration(ahead)} ahead"
+    if window.ahead is None and snapshot is not None:
+        for job in snapshot.jobs:
+            if job.pending and not ends_in(job, left) and _could_start(job, pool, snapshot):
+                limit = "no time limit" if job.time_limit is None else f"a limit of {show_duration(job.time_limit)}"
+                return f"{window}: closed, as a pending job with {limit} could start there and not end before"
+    return ""
+
+
+def ends_in(job: Job, time: timedelta) -> bool:
+    """Whether a job that starts now has to end within *time*."""
+    return job.time_limit is not None and job.time_limit <= time
+
+
+def _could_start(job: Job, pool: Pool, snapshot: ClusterSnapshot) -> bool:
+    """Whether Slurm would start a pending job on an open node of a pool, as far as that can be told without a look at
+    its size and its constraint."""
+    partitions = job.partitions or ((snapshot.default_partition,) if snapshot.default_partition else ())
+    mine = set(pool.partitions)
+    if not mine:
+        mine = {name for node in pool.nodes if node in snapshot.nodes for name in snapshot.nodes[node].partitions}
+    return (
+        need_of(job.reason) is Need.NODES and not job.dependency and (not partitions or not mine.isdisjoint(partitions))
+    )
+
+
+def too_late(job: Job, windows: Mapping[str, Maintenance], now: datetime) -> frozenset[str]:
+    """Return the sites where a job that starts now might still run when their maintenance begins."""
+    return frozenset(
+        site for site, window in windows.items() if window.begin > now and not ends_in(job, window.begin - now)
+    )
