@@ -22,6 +22,9 @@ for device in null zero full random urandom tty; do
     touch "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
 done
+# open to all, as Debian has it: what one may do with it is a matter of capabilities
+mkdir "$root/dev/net"
+mknod -m 0666 "$root/dev/net/tun" c 10 200
 mkdir "$root/dev/pts" "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
@@ -30,6 +33,8 @@ ln -s pts/ptmx "$root/dev/ptmx"
 ip link add front type bridge
 ip address add 10.77.0.1/16 dev front
 ip link set front up
+# systemd-sysctl cannot set it where /proc/sys is read-only
+echo 1 >/proc/sys/net/ipv4/ip_forward
 
 # shellcheck disable=SC2016  # the inner shell expands it
 exec unshare --cgroup --pid --fork --kill-child --propagation unchanged --mount -- bash -euc '

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,8 +20,9 @@ import pytest
 import yaml
 
 from clues.cli import main
-from tests.boot.container import Container
+from tests.boot.container import CHECKOUT, Container
 from tests.lab import slurm_conf
+from tests.unit.test_systemd_unit import EXPOSURE
 
 CLOUD = """
 [Service]
@@ -29,8 +31,9 @@ ExecStart=/opt/clues/venv/bin/python /opt/clues/cloud.py 2633 /run/cloud.json
 """
 CONFIGURATION: dict[str, Any] = {
     "cluster": "boot",
-    "overlay": {"type": "flat", "network": "10.77.0.0/16", "public": "10.77.0.1"},
+    "overlay": {"network": "10.77.0.0/16", "public": "10.77.0.1"},
     "enrolment": {"listen": "10.77.0.1:8443", "address": "10.77.0.1:8443"},
+    "pace": {"listing": "2s", "listing_busy": "1s"},
     "lrms": {"conf": "/etc/slurm/slurm.conf", "slurmctld": "10.77.0.1:6817"},
     "sites": {
         "one": {
@@ -59,6 +62,11 @@ def configure(root: Path, **changes: Any) -> None:
     (root / "etc/clues/clues.yaml").write_text(yaml.safe_dump(CONFIGURATION | changes, sort_keys=False))
 
 
+def install(root: Path) -> None:
+    """Put units, users and folders in place; from outside, as the container sees this machine's /usr read-only."""
+    assert main(["install", "--front-end", f"--root={root}", "--programs=/opt/clues/bin"]) == 0
+
+
 @pytest.fixture
 def box() -> Iterator[Container]:
     root = Path(tempfile.mkdtemp(prefix="clues-boot-"))
@@ -78,18 +86,21 @@ def box() -> Iterator[Container]:
     (root / "etc/slurm/plugstack.conf").touch()
     configure(root)
     # What is tested is what `clues install` makes.
-    assert main(["install", f"--root={root}", "--programs=/opt/clues/bin"]) == 0
+    install(root)
     accounts = [line.split(":") for line in (root / "etc/passwd").read_text().splitlines()]
     clues = next(int(line[2]) for line in accounts if line[0] == "clues")
     (root / "etc/clues/one_auth").write_text("clues:s3cret:with colon\n")
     (root / "etc/clues/one_auth").chmod(0o600)
     os.chown(root / "etc/clues/one_auth", clues, -1)
     subprocess.run(["chown", "-R", str(clues), root / "var/lib/slurm"], check=True)
-    shutil.copy(Path(__file__).with_name("cloud.py"), root / "opt/clues/cloud.py")
+    for name in ("cloud.py", "vm.py"):
+        shutil.copy(Path(__file__).with_name(name), root / "opt/clues" / name)
+    shutil.copy(CHECKOUT / "package/debian/postinst", root / "opt/clues/postinst")
     container.unit("cloud.service", CLOUD, wanted=True)
     for unit in ("munge.service", "slurmctld.service"):
         container.enable(unit)
-    container.enable("clues.target", "/etc/systemd/system/clues.target")
+    for unit in ("clues.target", "clues-hub.service", "clues-broker.service"):
+        container.enable(unit, f"/etc/systemd/system/{unit}")
     with container:
         yield container
     shutil.rmtree(root, ignore_errors=True)
@@ -141,12 +152,69 @@ def nodes(box: Container) -> list[dict[str, Any]]:
 
 
 def all_services_start_and_buy_what_is_wanted(box: Container) -> None:
-    for unit in ("cluesd", "clues-signer", "clues-enrol"):
+    for unit in EXPOSURE:
         wait_active(box, f"{unit}.service")
     assert box.show("clues.target", "ActiveState") == ["active"]
     box.wait_for("two VMs", lambda: len(vms(box)["alive"]) == 2, LONG, [DAEMON, "cloud"])
     nothing_lost(box)
     assert restarts(box) == 0
+
+
+def the_central_point_has_its_interface_and_its_firewall(box: Container) -> None:
+    def tunnel() -> str:
+        return box.run("ip", "-o", "link", "show", "type", "tun", check=False)
+
+    def rules() -> str:
+        return box.run("nft", "list", "tables", check=False)
+
+    units = ["clues-hub", "clues-broker"]
+    box.wait_for("a tunnel's interface", tunnel, LONG, units)
+    box.wait_for("a table of ours", lambda: "clues" in rules(), LONG, units)
+    box.wait_for("the broker to tell", lambda: (box.root / "var/lib/clues/hub/status.json").exists(), LONG, units)
+    # each comes back by itself; what the broker has set stays while it is away
+    for unit in units:
+        pid = wait_active(box, f"{unit}.service")
+        box.run("kill", "-KILL", str(pid))
+        assert "clues" in rules()
+        box.wait_for(f"another {unit}", lambda unit=unit, pid=pid: wait_active(box, f"{unit}.service") != pid, LONG)  # type: ignore[misc]
+    box.wait_for("the interface again", tunnel, LONG, units)
+
+
+def no_unit_is_more_exposed_than_it_may_be(box: Container) -> None:
+    for unit, most in EXPOSURE.items():
+        told = box.run("systemd-analyze", "security", "--no-pager", f"{unit}.service", check=False)
+        found = re.search(rf"Overall exposure level for {unit}.service: ([0-9.]+)", told)
+        assert found is not None, told
+        assert float(found[1]) <= most, told
+
+
+def enrolled(box: Container, node: str) -> str:
+    """Have the VM of a node enrol; return what it was answered."""
+    environment = ["env", "PYTHONPATH=/opt/clues/src"]
+    return box.run(*environment, "/opt/clues/venv/bin/python", "/opt/clues/vm.py", node)
+
+
+def state_of(box: Container, node: str) -> str:
+    """Return the state of a node's claim."""
+    return next(str(one["state"]) for one in nodes(box) if one["name"] == node)
+
+
+def a_vm_enrols_through_all_walls(box: Container) -> None:
+    """From the network to the front, from there to the signer, and from the signer to cluesd: each another user, and
+    each unit with all that its sandbox forbids."""
+    answers: list[str] = []
+
+    def taken() -> bool:
+        answers.append(enrolled(box, "c-1"))
+        return answers[-1] == "200 clues 1\n"
+
+    try:
+        box.wait_for("c-1 to be taken", taken, LONG, ["clues-enrol", "clues-signer", DAEMON])
+    except AssertionError as error:
+        raise AssertionError(f"it was answered {answers[-1]!r}: {error}") from error
+    box.wait_for("its claim to join", lambda: state_of(box, "c-1") == "joining", LONG, [DAEMON])
+    told = box.run("journalctl", "--no-pager", "-o", "cat", "-u", "clues-enrol", "-u", "clues-signer", "-u", DAEMON)
+    assert "Traceback" not in told
 
 
 def a_reload_uses_the_new_configuration(box: Container) -> None:
@@ -163,9 +231,43 @@ def a_reload_of_a_broken_configuration_changes_nothing(box: Container) -> None:
     box.run("systemctl", "reload", DAEMON)
     box.wait_for("it to be told", lambda: "none-such" in box.journal(DAEMON), LONG, [DAEMON])
     assert wait_active(box) == before
+    box.wait_for("systemctl to show it", lambda: "none-such" in box.show(DAEMON, "StatusText")[0], LONG, [DAEMON])
+    box.wait_for("clues to show it", lambda: "none-such" in box.run("clues", "status"), LONG, [DAEMON])
     nothing_lost(box)
     configure(box.root)
     box.run("systemctl", "reload", DAEMON)
+    box.wait_for("it to be well", lambda: "none-such" not in box.show(DAEMON, "StatusText")[0], LONG, [DAEMON])
+
+
+def a_start_with_a_broken_configuration_fails_once_and_says_why(box: Container) -> None:
+    configure(box.root, sites={"one": {"connector": "none-such"}})
+    before = restarts(box)
+    box.run("systemctl", "restart", DAEMON, check=False)
+    assert box.show(DAEMON, "ActiveState", "ExecMainStatus") == ["failed", "78"]
+    assert "none-such" in box.show(DAEMON, "StatusText")[0]
+    assert restarts(box) in (0, before)
+    configure(box.root)
+    box.run("systemctl", "start", DAEMON)
+    wait_active(box)
+    nothing_lost(box)
+
+
+def an_upgrade_loses_no_vm_and_no_member(box: Container) -> None:
+    """Another version's files, the unit files put anew, and what the package's own script does after that."""
+    before = {unit: wait_active(box, f"{unit}.service") for unit in EXPOSURE}
+    init = box.root / "opt/clues/src/clues/__init__.py"
+    init.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.1"', init.read_text()))
+    install(box.root)
+    box.run("/bin/sh", "/opt/clues/postinst", "configure", "0.1.0")
+    after = {unit: wait_active(box, f"{unit}.service") for unit in EXPOSURE}
+    # a restart of the hub alone would cut traffic: it runs on
+    assert [unit for unit in EXPOSURE if before[unit] == after[unit]] == ["clues-hub"]
+    box.wait_for("the new version", lambda: "99.1" in box.run("clues", "version", check=False), LONG, [DAEMON])
+    nothing_lost(box)
+    assert state_of(box, "c-1") == "joining"
+    # the same VM, by the same key, and the other one, by processes that were all started anew
+    for node in ("c-1", "c-2"):
+        box.wait_for(f"{node} to be taken", lambda node=node: enrolled(box, node).startswith("200"), LONG)  # type: ignore[misc]
 
 
 def a_killed_daemon_is_started_again(box: Container) -> None:
@@ -198,8 +300,13 @@ def a_daemon_that_hangs_is_killed_and_started_again(box: Container) -> None:
 #: In this order.
 STEPS = (
     all_services_start_and_buy_what_is_wanted,
+    the_central_point_has_its_interface_and_its_firewall,
+    no_unit_is_more_exposed_than_it_may_be,
+    a_vm_enrols_through_all_walls,
     a_reload_uses_the_new_configuration,
     a_reload_of_a_broken_configuration_changes_nothing,
+    a_start_with_a_broken_configuration_fails_once_and_says_why,
+    an_upgrade_loses_no_vm_and_no_member,
     a_killed_daemon_is_started_again,
     nothing_is_lost_while_it_is_stopped,
     a_daemon_that_hangs_is_killed_and_started_again,
