@@ -6,14 +6,20 @@ pools set. Where all maximal fillings can be told, the integer program over them
 it is the bound (its optimum, if it comes to an end). Else the linear program is, with fillings added while one exists
 that would make it cheaper; that none does is certain, as the most valuable filling is found exactly.
 
-What is left out can only make the bound lower, hence the ratio worse: that a gang's nodes are at one site (counted is
-that they are different ones only by the number of gangs), and that memory is counted in whole GiB.
+Gangs: *G* gangs of *n* nodes can lie on nodes of one site with *c1*, *c2*, ... shares if, and only if, the sum of
+min(*ci*, *t*) is at least *n* x min(*G*, *t*) for every *t* (Gale and Ryser, 1957): no two shares of one gang are on
+the same node.  The integer program has these rows for every site, so there the bound knows that gangs are at one site,
+on different nodes, and whole; the linear program only knows that there are no more shares on a node than gangs.
+
+What is left out can only make the bound lower, hence the ratio worse: the latter, and that memory is counted in whole
+GiB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import highspy
 import numpy as np
@@ -45,6 +51,7 @@ class _Source:
     uses: tuple[tuple[int, float], ...]
     #: which asks it may hold
     allowed: tuple[bool, ...]
+    site: str
 
 
 def least_cost(instance: Instance, served: Mapping[str, tuple[int, int]], seconds: float = 20.0) -> Bound:
@@ -69,7 +76,11 @@ def least_cost(instance: Instance, served: Mapping[str, tuple[int, int]], second
         told += len(found)
         fillings.append(found)
     if all_told:
-        return _integer(sources, fillings, slots, limits, seconds)
+        whole = [
+            gang if ask.nodes > 1 and gang * ask.nodes == slot else 0
+            for ask, gang, slot in zip(asks, gangs, slots, strict=True)
+        ]
+        return _integer(sources, fillings, slots, limits, whole, seconds)
     return _linear(sources, needs, slots, limits)
 
 
@@ -105,7 +116,7 @@ def _sources(instance: Instance, pinned: Sequence[str], limits: list[float]) -> 
             )
             allowed = tuple(one in ("", name) for one in pinned)
             kept = tuple((index, float(amount)) for index, amount in uses if index is not None and amount)
-            found.append(_Source(pool.size, price, kept, allowed))
+            found.append(_Source(pool.size, price, kept, allowed, name))
     return found
 
 
@@ -114,12 +125,21 @@ def _integer(
     fillings: Sequence[Sequence[Pattern]],
     slots: Sequence[int],
     limits: Sequence[float],
+    whole: Sequence[int],
     seconds: float,
 ) -> Bound:
+    """:param whole: of asks for gangs that lie on new nodes with all that they have: how many there are."""
     program = _program(slots, limits, missing=False)
+    rows = _add_gangs(program, sources, slots, whole)
     for source, found in zip(sources, fillings, strict=True):
         for filling in found:
-            _add(program, source, filling, len(slots), integer=True)
+            shared = [
+                (row, float(min(filling[ask], most)))
+                for ask, count in enumerate(whole)
+                if count and filling[ask]
+                for most, row in rows[ask, source.site]
+            ]
+            _add(program, source, filling, len(slots), shared, integer=True)
     program.setOptionValue("time_limit", seconds)
     program.setOptionValue("mip_rel_gap", 1e-4)
     program.run()
@@ -173,8 +193,46 @@ def _program(slots: Sequence[int], limits: Sequence[float], *, missing: bool) ->
     return program
 
 
-def _add(program: highspy.Highs, source: _Source, filling: Pattern, rows: int, *, integer: bool) -> None:
+def _add_gangs(
+    program: highspy.Highs, sources: Sequence[_Source], slots: Sequence[int], whole: Sequence[int]
+) -> dict[tuple[int, str], list[tuple[int, int]]]:
+    """Add how many gangs are at each site, and return the rows that keep these whole: by ask and site, a row for each
+    number of shares on a node that may be as many as there are gangs."""
+    found: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for ask, count in enumerate(whole):
+        if not count:
+            continue
+        nodes, chosen = slots[ask] // count, []
+        for site in sorted({source.site for source in sources}):
+            first = program.getNumRow()
+            for _ in range(count):
+                program.addRow(0.0, highspy.kHighsInf, 0, [], [])
+            found[ask, site] = [(most, first + most - 1) for most in range(1, count + 1)]
+            # the n-th gang of the site is missing in the rows of n and more shares
+            for number in range(1, count + 1):
+                rows = [row for most, row in found[ask, site] if most >= number]
+                program.addCol(0.0, 0.0, 1.0, len(rows), rows, [-float(nodes)] * len(rows))
+                program.changeColIntegrality(program.getNumCol() - 1, highspy.HighsVarType.kInteger)
+                chosen.append((number, program.getNumCol() - 1))
+        columns = [column for _, column in chosen]
+        program.addRow(float(count), highspy.kHighsInf, len(columns), columns, [1.0] * len(columns))
+        for (number, column), (after, following) in pairwise(chosen):
+            if after == number + 1:
+                program.addRow(0.0, highspy.kHighsInf, 2, [column, following], [1.0, -1.0])
+    return found
+
+
+def _add(
+    program: highspy.Highs,
+    source: _Source,
+    filling: Pattern,
+    rows: int,
+    besides: Sequence[tuple[int, float]] = (),
+    *,
+    integer: bool,
+) -> None:
     entries = [(row, float(count)) for row, count in enumerate(filling) if count]
+    entries += besides
     entries += [(rows + row, amount) for row, amount in source.uses]
     program.addCol(
         source.price,

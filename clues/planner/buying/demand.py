@@ -293,10 +293,10 @@ class _Queue:
                 for other, spots in step.tasks.items():
                     if done:
                         for names in spots:
-                            site = step.offer.site
+                            site = step.spots[names[0]][1].site
                             self._lay(by_rank[other], [Taken(step.nodes[at].name, Origin.BOUGHT, site) for at in names])
                             by_rank[other].bought.update(step.nodes[at].name for at in names)
-                            by_rank[other].pool = step.pool.name
+                            by_rank[other].pool = step.spots[names[0]][0].pool.name
                     else:
                         alone[other] += len(spots)
                         if other < rank or other != rank:

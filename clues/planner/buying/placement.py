@@ -102,6 +102,10 @@ class Buyer:
         """
         if why := self.refusal(pool, offer, count, account, whole=whole, trial=trial):
             return why
+        return self.brakes(count)
+
+    def brakes(self, count: int) -> str:
+        """Return in words why so many launches have to wait for the next tick; empty when they need not."""
         if count > self._left and self.bought:  # a gang larger than the brake has a tick to itself
             return f"{self._view.settings.pace.launches_per_tick} launches a tick are the most; the next tick goes on"
         return ""

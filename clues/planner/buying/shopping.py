@@ -63,14 +63,11 @@ class _Lot:
 class Purchase:
     """Nodes that are bought together, and who shall run on them."""
 
-    pool: Pool
-    offer: Offer
-    #: where its nodes are taken from
-    lot: _Lot
-    size: int
+    #: for each node, where it is taken from, and for which offer
+    spots: list[tuple[_Lot, Offer]]
     jobs: dict[int, Job] = field(default_factory=dict)
     #: by rank of a job, for each of its tasks on which of the nodes (by their place) it lies
-    tasks: dict[int, list[list[int]]] = field(default_factory=dict)
+    tasks: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
     loads: list[Resources] = field(default_factory=list)
     #: once it is bought
     nodes: list[Node] = field(default_factory=list)
@@ -80,13 +77,18 @@ class Purchase:
         """The rank of its most urgent job."""
         return min(self.tasks)
 
-    @property
-    def gang(self) -> Job | None:
-        """The most urgent gang that needs all of its nodes."""
-        for rank in sorted(self.tasks):
-            if self.size > 1 and any(len(spots) == self.size for spots in self.tasks[rank]):
-                return self.jobs[rank]
-        return None
+    def gangs(self) -> dict[int, tuple[Job, int]]:
+        """Return for each node (by its place) the gang that it is opened with, and how many nodes are.
+
+        A gang whose nodes are all of another's is opened when that one is: so the largest come first, then the most
+        urgent. What one shares with others, and what it has for itself, is opened in parts.
+        """
+        wide = [(-len(spot), rank, spot) for rank, spots in self.tasks.items() for spot in spots if len(spot) > 1]
+        found: dict[int, tuple[Job, int]] = {}
+        for _, rank, spot in sorted(wide):
+            own = [at for at in spot if at not in found]
+            found |= {at: (self.jobs[rank], len(own)) for at in own}
+        return found
 
 
 class Shopping:
@@ -113,12 +115,15 @@ class Shopping:
         classes = [self._wanted(number, group, lots, offers) for number, group in enumerate(groups)]
         units = sorted(
             pack(Problem(sources, classes, limits, queue)).units,
-            key=lambda unit: (sources[unit.source].price, unit.source),
+            key=lambda unit: (
+                sum(sources[node.source].price for node in unit.nodes) / len(unit.nodes),
+                [node.source for node in unit.nodes],
+            ),
         )
         purchases = []
         for unit in units:
-            place, offer = offers[unit.source]
-            purchases.append(Purchase(lots[place].pool, offer, lots[place], len(unit.nodes)))
+            spots = [offers[node.source] for node in unit.nodes]
+            purchases.append(Purchase([(lots[place], offer) for place, offer in spots]))
         self._assign(lacking, numbers, classes, units, purchases)
         of_rank = {one.rank: one.group for one in lacking}
         for purchase in purchases:
@@ -202,18 +207,14 @@ class Shopping:
         purchases: Sequence[Purchase],
     ) -> None:
         """Give the places on planned nodes to jobs, the most urgent first."""
-        places: dict[int, list[tuple[Purchase, list[int]]]] = {}
+        places: dict[int, list[tuple[Purchase, tuple[int, ...]]]] = {}
         for unit, purchase in zip(units, purchases, strict=True):
-            for name in {name for filling in unit.nodes for name in filling}:
-                shares = Counter({at: filling[name] for at, filling in enumerate(unit.nodes) if name in filling})
-                nodes = classes[name].fits[unit.source][0]
-                while shares:
-                    # of those with most left, so that the last one finds different nodes as well
-                    chosen = [at for at, _ in sorted(shares.items(), key=lambda item: (-item[1], item[0]))[:nodes]]
-                    if len(chosen) < nodes:
-                        break
-                    places.setdefault(name, []).append((purchase, chosen))
-                    shares -= Counter(chosen)
+            for name, chosen in unit.gangs:
+                places.setdefault(name, []).append((purchase, chosen))
+            for at, node in enumerate(unit.nodes):
+                for name, count in node.filling.items():
+                    if classes[name].fits[node.source][0] == 1:
+                        places.setdefault(name, []).extend([(purchase, (at,))] * count)
         for one in lacking:
             for purchase, chosen in _some(places.get(numbers[id(one.group)], []), one.count):
                 purchase.jobs[one.rank] = one.job
@@ -221,46 +222,76 @@ class Shopping:
 
     @staticmethod
     def _loads(purchase: Purchase, groups: Mapping[int, JobClass]) -> list[Resources]:
-        loads = [Resources() for _ in range(purchase.size)]
+        loads = [Resources() for _ in purchase.spots]
         for rank, spots in purchase.tasks.items():
-            options = groups[rank].options
-            option = next(one for one in options if one.offer is purchase.offer and one.pool is purchase.pool)
-            for spot in spots:
-                for at in spot:
-                    loads[at] = loads[at].plus(option.layout.each)
+            each = {(id(one.pool), id(one.offer)): one.layout.each for one in groups[rank].options}
+            for at in (at for spot in spots for at in spot):
+                lot, offer = purchase.spots[at]
+                loads[at] = loads[at].plus(each[id(lot.pool), id(offer)])
         return loads
 
     def buy(self, purchase: Purchase) -> bool:
         """Make a planned purchase; False when it cannot be had, for all that was planned."""
-        pool, offer = purchase.pool, purchase.offer
-        vacant = purchase.lot.vacant(purchase.size, self._buyer)
+        nodes = self._vacant(purchase)
         first = purchase.jobs[purchase.rank]
-        if len(vacant) < purchase.size or self._buyer.why_not(pool, offer, purchase.size, first.account, whole=True):
+        if nodes is None or not self._can_be_had(purchase, first.account):
             return False
-        purchase.nodes = vacant
-        gang = purchase.gang
-        label = "" if gang is None else gang.array_id or gang.id
-        for at, node in enumerate(vacant):
+        purchase.nodes = nodes
+        gangs = purchase.gangs()
+        for at, (node, (lot, offer)) in enumerate(zip(nodes, purchase.spots, strict=True)):
             here = {
                 rank: sum(spot.count(at) for spot in spots)
                 for rank, spots in sorted(purchase.tasks.items())
                 if any(at in spot for spot in spots)
             }
             jobs = [purchase.jobs[rank].id for rank in here]
-            reason = f"for job {jobs[0]}" if jobs else f"for job {first.id}"
-            if gang is not None:
-                reason += f" ({purchase.size} nodes)"
+            reason, label, size = f"for job {jobs[0] if jobs else first.id}", "", 0
+            if at in gangs:
+                gang, size = gangs[at]
+                label = gang.array_id or gang.id
+                reason += f" ({size} nodes)"
             if len(jobs) > 1:
                 reason += f" and {len(jobs) - 1} more"
-            size = purchase.size if label else 0
-            self._buyer.buy(pool, offer, node, jobs, reason, label, size, first.account, tuple(here.values()))
-            features = pool_features(pool, offer)
+            self._buyer.buy(lot.pool, offer, node, jobs, reason, label, size, first.account, tuple(here.values()))
+            features = pool_features(lot.pool, offer)
             reservations = self._reserved.get(node.name, frozenset())
-            free = pool.shape.minus(purchase.loads[at])
+            shape = lot.pool.shape
+            free = shape.minus(purchase.loads[at])
             self._bins.add(
-                Likes(pool.shape, free, features, node.partitions, offer.site, Origin.BOUGHT, reservations), node.name
+                Likes(shape, free, features, node.partitions, offer.site, Origin.BOUGHT, reservations), node.name
             )
         return True
+
+    def _vacant(self, purchase: Purchase) -> list[Node] | None:
+        """Return a vacant node for each that is planned; None when there are too few."""
+        wanted = Counter(id(lot) for lot, _ in purchase.spots)
+        found = {
+            id(lot): lot.vacant(wanted[id(lot)], self._buyer)
+            for lot in {id(lot): lot for lot, _ in purchase.spots}.values()
+        }
+        if any(len(found[name]) < count for name, count in wanted.items()):
+            return None
+        return [found[id(lot)].pop(0) for lot, _ in purchase.spots]
+
+    def _can_be_had(self, purchase: Purchase, account: str) -> bool:
+        """Whether nothing forbids it: neither the nodes of one offer nor, where there are several, all together."""
+        counts = Counter((lot.pool.name, offer) for lot, offer in purchase.spots)
+        pools = self._view.settings.pools
+        size = len(purchase.spots)
+        if any(
+            self._buyer.why_not(pools[name], offer, count, account, whole=size > 1)
+            for (name, offer), count in counts.items()
+        ):
+            return False
+        if len(counts) == 1:
+            return True
+        taken: dict[tuple[str, str], float] = {}
+        for (name, offer), count in counts.items():
+            for limit, left, each in self._buyer.left(pools[name], offer):
+                taken[limit] = taken.get(limit, 0.0) + each * count
+                if taken[limit] > left + 1e-9 * max(1.0, left):
+                    return False
+        return not self._buyer.brakes(size)
 
 
 def _most_urgent(lacking: Iterable[Lacking]) -> Iterator[Lacking]:
@@ -273,7 +304,7 @@ def _most_urgent(lacking: Iterable[Lacking]) -> Iterator[Lacking]:
         left -= one.count
 
 
-def _some(places: list[tuple[Purchase, list[int]]], count: int) -> list[tuple[Purchase, list[int]]]:
+def _some(places: list[tuple[Purchase, tuple[int, ...]]], count: int) -> list[tuple[Purchase, tuple[int, ...]]]:
     found = places[:count]
     del places[:count]
     return found

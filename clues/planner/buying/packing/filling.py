@@ -23,6 +23,8 @@ class Needs:
     shares: tuple[dict[int, float], ...]
     #: gangs among the classes, and how many nodes each of them takes
     gangs: Mapping[int, int]
+    #: classes of which only so many may lie on one node
+    most: Mapping[int, int]
 
     def values_here(self, values: Sequence[float]) -> Sequence[float]:
         """Return what a task is worth here; of a gang, that is its share on one node."""
@@ -34,7 +36,12 @@ class Needs:
         return shared
 
 
-def make_needs(size: Vector, needs: Mapping[int, Vector], gangs: Mapping[int, int] | None = None) -> Needs:
+def make_needs(
+    size: Vector,
+    needs: Mapping[int, Vector],
+    gangs: Mapping[int, int] | None = None,
+    most: Mapping[int, int] | None = None,
+) -> Needs:
     """Prepare the filling of nodes of this size with these classes."""
     entries = tuple(
         (name, tuple((axis, amount) for axis, amount in enumerate(need) if amount)) for name, need in needs.items()
@@ -50,7 +57,7 @@ def make_needs(size: Vector, needs: Mapping[int, Vector], gangs: Mapping[int, in
     notions.append(
         {name: max((amount / size[axis] for axis, amount in parts), default=1e-9) for name, parts in entries}
     )
-    return Needs(size, entries, tuple(notions), gangs or {})
+    return Needs(size, entries, tuple(notions), gangs or {}, most or {})
 
 
 def fill(
@@ -61,6 +68,10 @@ def fill(
     :param counts: by class, how many there are at most.
     :param thorough: begin with each class in turn as well, which takes as many times as long.
     """
+    if needs.most:
+        counts = list(counts)
+        for name, most in needs.most.items():
+            counts[name] = min(counts[name], most)
     useful = [(name, parts) for name, parts in needs.entries if counts[name] > 0 and values[name] > 1e-12]
     best: tuple[float, dict[int, int]] = (0.0, {})
     orders = []

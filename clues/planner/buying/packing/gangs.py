@@ -1,139 +1,130 @@
 """Gangs: several nodes at one place for each, all or none, and no two shares of one gang on the same node.
 
-Gangs of a class are placed together. On nodes that hold *k* shares, *k* gangs of *n* nodes fill *n* nodes, one share of
-each on every node: so all nodes of such a unit belong to each of its gangs, and can be opened together. Where to buy is
-decided by what a gang costs then, less what single tasks would pay for what stays free on its nodes.
+Where the program has shares of a class of gangs tells how many gangs each place is allotted (:func:`allot`). Their
+shares are then packed as single tasks that may only lie there, and :func:`deal` says which gang has which of them.
+*G* gangs of *n* nodes can be dealt from nodes with *c1*, *c2*, ... shares if the sum of min(*ci*, *G*) is at least
+*n G*; giving each gang in turn the nodes with most left finds such a way (Gale and Ryser 1957).
+
+What could not be dealt is placed by :func:`choose`: on as few new nodes of one source as hold it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from clues.planner.buying.packing.problem import Left, Source, Unit, Vector, Wanted
+from clues.planner.buying.packing.problem import Left, Source, Vector, Wanted
 from clues.planner.buying.packing.shadow import Column
 
+#: Where a gang's nodes can be together: the place of their sources, and how many nodes it takes there.
+Place = tuple[str, int]
 
-def take_columns(
+
+def place_of(sources: Sequence[Source], wanted: Wanted, source: int) -> Place:
+    """Return where a gang's share on a node of this source belongs to."""
+    return sources[source].place, wanted.fits[source][0]
+
+
+def allot(
+    sources: Sequence[Source], classes: Sequence[Wanted], columns: Sequence[Column], gangs: Mapping[int, int]
+) -> dict[tuple[int, Place], int]:
+    """Return how many whole gangs of each class go where, as the program has their shares.
+
+    :param gangs: how many there are of each class.
+    """
+    shares: dict[int, dict[Place, float]] = {name: {} for name in gangs}
+    for column in columns:
+        for name, count in column.filling.items():
+            if name in shares:
+                place = place_of(sources, classes[name], column.source)
+                here = shares[name]
+                here[place] = here.get(place, 0.0) + count * column.count / place[1]
+    found: dict[tuple[int, Place], int] = {}
+    for name, count in gangs.items():
+        rest = count
+        parts = sorted(shares[name].items(), key=lambda item: (-item[1], item[0]))
+        for place, many in parts:
+            found[name, place] = min(rest, int(many + 1e-6))
+            rest -= found[name, place]
+        for place, _ in sorted(parts, key=lambda item: (-(item[1] + 1e-6) % 1.0, item[0])):
+            if rest > 0:
+                found[name, place] += 1
+                rest -= 1
+    return {key: count for key, count in found.items() if count}
+
+
+def deal(holders: Sequence[tuple[int, int, object]], nodes: int, gangs: int) -> list[tuple[int, ...]]:
+    """Return the nodes of as many of *gangs* as can be had, each of them on *nodes* different ones.
+
+    :param holders: a node, how many shares it has, and what nodes have in common that are alike.
+    """
+    blocks = _in_blocks(holders, nodes, gangs)
+    if len(blocks) == gangs:
+        return blocks
+    plain = _in_turn({node: count for node, count, _ in holders}, nodes, gangs)
+    return plain if len(plain) > len(blocks) else blocks
+
+
+def _in_blocks(holders: Sequence[tuple[int, int, object]], nodes: int, gangs: int) -> list[tuple[int, ...]]:
+    """Deal nodes that are alike in blocks, so that few gangs have nodes in common with others; then in turn."""
+    left = {node: min(count, gangs) for node, count, _ in holders}
+    alike: dict[tuple[int, object], list[int]] = {}
+    for node, count, kind in holders:
+        alike.setdefault((count, kind), []).append(node)
+    found: list[tuple[int, ...]] = []
+    for (count, _), members in alike.items():
+        for first in range(0, len(members) - nodes + 1, nodes):
+            block = tuple(members[first : first + nodes])
+            times = min(count, gangs - len(found))
+            found += [block] * times
+            for node in block:
+                left[node] -= times
+    return found + _in_turn(left, nodes, gangs - len(found))
+
+
+def _in_turn(left: Mapping[int, int], nodes: int, gangs: int) -> list[tuple[int, ...]]:
+    shares = {node: min(count, gangs) for node, count in left.items() if count > 0}
+    found: list[tuple[int, ...]] = []
+    while len(found) < gangs and len(shares) >= nodes:
+        chosen = tuple(sorted(shares, key=lambda node: (-shares[node], node))[:nodes])
+        found.append(chosen)
+        for node in chosen:
+            shares[node] -= 1
+            if not shares[node]:
+                del shares[node]
+    return found
+
+
+def choose(
     sources: Sequence[Source],
-    classes: Sequence[Wanted],
-    columns: Sequence[Column],
-    counts: list[int],
-    left: Left,
-) -> list[Unit]:
-    """Return what of the program's nodes is whole gangs, with single tasks beside them; *counts* becomes the rest."""
-    units = []
-    for column in sorted(columns, key=lambda one: (-one.count, one.source)):
-        fits = {name: classes[name].fits[column.source][0] for name in column.filling}
-        together = max(fits.values())
-        if together == 1:
-            continue
-        for _ in range(min(int(column.count + 1e-6), left.most(sources[column.source])) // together):
-            gangs = {
-                name: min(counts[name], share * together // fits[name])
-                for name, share in column.filling.items()
-                if fits[name] > 1
-            }
-            gangs = {name: count for name, count in gangs.items() if count}
-            if not any(fits[name] == together for name in gangs):
-                break
-            nodes: list[dict[int, int]] = [{} for _ in range(together)]
-            for name, count in gangs.items():
-                _deal_out(name, count * fits[name], nodes)
-                counts[name] -= count
-            for name, share in column.filling.items():
-                for filling in nodes if fits[name] == 1 else ():
-                    if count := min(share, counts[name]):
-                        filling[name] = count
-                        counts[name] -= count
-            left.take(sources[column.source], together)
-            units.append(Unit(column.source, nodes, gangs))
-    return units
-
-
-def _deal_out(name: int, shares: int, nodes: Sequence[dict[int, int]]) -> None:
-    for share in range(shares):
-        filling = nodes[share % len(nodes)]
-        filling[name] = filling.get(name, 0) + 1
-
-
-def place_gangs(
-    sources: Sequence[Source],
-    name: int,
     wanted: Wanted,
     count: int,
-    units: list[Unit],
     left: Left,
-    free_of: Callable[[Unit, int], Vector],
     price_of: Callable[[int], float],
     worth: Callable[[int, Vector], float],
-) -> int:
-    """Place as many of *count* gangs of a class as can be had, in room that is left first; return how many were.
+) -> tuple[int, int, int] | None:
+    """Return on new nodes of which source gangs of a class cost least, how many of them, and how many on one node;
+    None where none can be had.
 
-    :param free_of: what is free on a node of a unit.
     :param price_of: what a node of a source costs, with what it takes of scarce limits.
-    :param worth: what single tasks would pay for so much of a source's node.
+    :param worth: what others would pay for so much of a source's node.
     """
-    done = _on_what_is_left(name, wanted, count, units, free_of)
-    while done < count:
-        best: tuple[float, int, int, int] | None = None
-        for source, (nodes, need) in wanted.fits.items():
-            one = sources[source]
-            shares = _how_many(need, one.size)
-            most = left.most(one)
-            if most < nodes or not shares:
-                continue
-            gangs = min(count - done, most // nodes * shares)
-            bought = nodes * -(-gangs // shares)
-            on_each = min(gangs, shares)
-            free = tuple(have - use * on_each for have, use in zip(one.size, need, strict=True))
-            cost = bought * (price_of(source) - worth(source, free))
-            if best is None or (cost / gangs, source) < best[:2]:
-                best = cost / gangs, source, gangs, shares
-        if best is None:
-            break
-        _, source, gangs, shares = best
-        nodes = wanted.fits[source][0]
-        for unit in _deal(source, name, nodes, gangs, shares):
-            left.take(sources[source], len(unit.nodes))
-            units.append(unit)
-        done += gangs
-    return done
-
-
-def _deal(source: int, name: int, nodes: int, gangs: int, shares: int) -> list[Unit]:
-    """Return *gangs* on as many nodes as each of them has, as many gangs on these as the nodes hold."""
-    units = []
-    whole, rest = divmod(gangs, shares)
-    for part in [shares] * whole + [rest] * (rest > 0):
-        fillings: list[dict[int, int]] = [{} for _ in range(nodes)]
-        _deal_out(name, part * nodes, fillings)
-        units.append(Unit(source, fillings, {name: part}))
-    return units
-
-
-def _on_what_is_left(
-    name: int,
-    wanted: Wanted,
-    count: int,
-    units: list[Unit],
-    free_of: Callable[[Unit, int], Vector],
-) -> int:
-    """Lay gangs onto nodes that are bought for others, all shares of one into the same unit."""
-    done = 0
-    for unit in units:
-        if unit.source not in wanted.fits or name in unit.gangs:
+    best: tuple[float, int, int, int] | None = None
+    for source, (nodes, need) in wanted.fits.items():
+        one = sources[source]
+        shares = how_many(need, one.size)
+        most = left.most(one)
+        if most < nodes or not shares:
             continue
-        nodes, need = wanted.fits[unit.source]
-        while done < count:
-            spots = [index for index in range(len(unit.nodes)) if _how_many(need, free_of(unit, index))]
-            if len(spots) < nodes:
-                break
-            for index in spots[:nodes]:
-                unit.nodes[index][name] = unit.nodes[index].get(name, 0) + 1
-            unit.gangs[name] = unit.gangs.get(name, 0) + 1
-            done += 1
-    return done
+        gangs = min(count, most // nodes * shares)
+        bought = nodes * -(-gangs // shares)
+        on_each = min(gangs, shares)
+        free = tuple(have - use * on_each for have, use in zip(one.size, need, strict=True))
+        cost = bought * (price_of(source) - worth(source, free))
+        if best is None or (cost / gangs, source) < best[:2]:
+            best = cost / gangs, source, gangs, shares
+    return None if best is None else best[1:]
 
 
-def _how_many(need: Vector, room: Vector) -> int:
+def how_many(need: Vector, room: Vector) -> int:
+    """Return how many times a need fits."""
     return min((have // use for have, use in zip(room, need, strict=True) if use), default=0)

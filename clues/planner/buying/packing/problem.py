@@ -52,15 +52,24 @@ class Problem:
     queue: Sequence[tuple[int, int]]
 
 
-@dataclass
-class Unit:
-    """Nodes of one source that are bought together: one, or those of gangs; with single tasks in what is left."""
+@dataclass(slots=True)
+class Placed:
+    """One node to buy, and what lies on it; a gang's share counts as one task."""
 
     source: int
-    #: one filling for each node; a gang's share counts as one task
-    nodes: list[dict[int, int]]
-    #: gangs of each class that lie on these nodes, one share on a node
-    gangs: dict[int, int] = field(default_factory=dict)
+    filling: dict[int, int]
+
+
+#: One gang: its class, and the places of its nodes among the others.
+Gang = tuple[int, tuple[int, ...]]
+
+
+@dataclass(slots=True)
+class Unit:
+    """Nodes that are bought together: one, or all those of gangs that have nodes in common."""
+
+    nodes: list[Placed]
+    gangs: list[Gang] = field(default_factory=list)
 
 
 @dataclass

@@ -166,7 +166,7 @@ class Rounder:
         moved = []
         pending = [name for name, count in enumerate(counts) if count]
         for lot in lots:
-            parts_of, room = self._parts[lot.source], self._free(lot)
+            parts_of, room, most = self._parts[lot.source], self._free(lot), self.needs[lot.source].most
             fitting = [name for name in pending if name in parts_of]
             self.work -= 2 + len(fitting)
             if len(fitting) > 1:
@@ -174,6 +174,8 @@ class Rounder:
                 fitting.sort(key=lambda name: -shares[name])
             for name in fitting:
                 count = counts[name]
+                if name in most:
+                    count = min(count, most[name] - lot.filling.get(name, 0))
                 for axis, amount in parts_of[name]:
                     if room[axis] < amount * count:
                         count = room[axis] // amount
