@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clues.planner.buying.packing.filling import Needs, fill, make_needs
-from clues.planner.buying.packing.gangs import Place, allot, choose, deal, how_many, place_of
+from clues.planner.buying.packing.gangs import Allotment, Place, allot, choose, deal, how_many, place_of
 from clues.planner.buying.packing.lots import pack_lots
 from clues.planner.buying.packing.problem import Gang, Left, Placed, Problem, Source, Vector, Wanted
 from clues.planner.buying.packing.rounding import Rounder
@@ -35,6 +35,8 @@ class Attempt:
         self.gangs: list[Gang] = []
         #: what tasks and limits were found to be worth
         self.hint: Shadows | None = None
+        #: where fewer gangs could be had than were allotted, how many could
+        self.short: dict[tuple[int, Place], int] = {}
 
     def again(self) -> Attempt:
         """Return a copy to go on from."""
@@ -56,10 +58,17 @@ class Attempt:
         return any(len(spots) >= place[1] for place, spots in self._room(wanted).items())
 
     def run(
-        self, wanted: Mapping[int, int], work: int, *, gangs_first: bool = False, hint: Shadows | None = None
+        self,
+        wanted: Mapping[int, int],
+        work: int,
+        *,
+        gangs_first: bool = False,
+        hint: Shadows | None = None,
+        most: Allotment | None = None,
     ) -> dict[int, int]:
         """Pack, and return what found no place. Without *work*: the simple way.
 
+        :param most: of gangs, how many can be had where an earlier attempt was short of them.
         :param gangs_first: gangs are placed before single tasks, on nodes of their own.
         :param hint: what tasks and limits are worth, as another attempt has found.
         """
@@ -70,9 +79,9 @@ class Attempt:
         shadows = hint or Shadows(self._alone(classes, counts), [0.0] * len(self.left.rows), ())
         allotted: dict[tuple[int, Place], int] = {}
         if gangs and work:
-            shadows = self._shadows_of_all(counts, shadows.values, work // 2)
+            shadows = self._shadows_of_all(counts, shadows.values, work // 2, most or {})
             if not gangs_first:
-                allotted = allot(self.problem.sources, classes, shadows.columns, gangs)
+                allotted = allot(self.problem.sources, classes, shadows.columns, gangs, most or {})
         if not allotted:
             self._place_all(gangs, counts, shadows)
         self._pack(counts, allotted, work, shadows)
@@ -81,10 +90,10 @@ class Attempt:
         self._prune()
         return {name: count for name, count in enumerate(counts) if count}
 
-    def _shadows_of_all(self, counts: Sequence[int], alone: Sequence[float], work: int) -> Shadows:
+    def _shadows_of_all(self, counts: Sequence[int], alone: Sequence[float], work: int, most: Allotment) -> Shadows:
         """Return the shadow prices of gangs and single tasks together."""
         sources, nothing = self.problem.sources, [0.0] * len(self.left.rows)
-        needs = self._needs_of_all(counts)
+        needs = self._needs_of_all(counts, most)
         trial = Rounder(sources, needs, Left(self.left.rows), 0).rest(alone, nothing, list(counts))
         known = [(lot.source, lot.filling) for lot in trial]
         return find_shadows(sources, needs, counts, alone, self.left.rows, work, known)
@@ -157,7 +166,7 @@ class Attempt:
     def _deal_out(self, shares: Sequence[_Shares], counts: list[int]) -> None:
         """Say which gang has which of the shares that were packed; what makes no whole gang is taken away."""
         first = len(self.problem.classes)
-        for at, (name, (_, nodes), gangs) in enumerate(shares):
+        for at, (name, (site, nodes), gangs) in enumerate(shares):
             holders = []
             for index, node in enumerate(self.nodes):
                 if count := node.filling.get(first + at, 0):
@@ -167,6 +176,8 @@ class Attempt:
                 del self.nodes[index].filling[first + at]
             self._have_gangs(name, dealt)
             counts[name] -= len(dealt)
+            if len(dealt) < gangs:
+                self.short[name, (site, nodes)] = len(dealt)
 
     def _have_gangs(self, name: int, gangs: Sequence[tuple[int, ...]]) -> None:
         for chosen in gangs:
@@ -295,7 +306,7 @@ class Attempt:
                 found[place] = known[key]
         return found
 
-    def _needs_of_all(self, counts: Sequence[int]) -> dict[int, Needs]:
+    def _needs_of_all(self, counts: Sequence[int], most: Allotment) -> dict[int, Needs]:
         """Return which single tasks and which shares of gangs can lie on nodes of each of the problem's sources."""
         classes, known, found = self.problem.classes, dict[object, Needs](), {}
         for place, one in enumerate(self.problem.sources):
@@ -303,7 +314,9 @@ class Attempt:
             if self.left.most(one):
                 for name, count in enumerate(counts):
                     fit = classes[name].fits.get(place) if count else None
-                    if fit is not None and fit[0] > 1 and not classes[name].single:
+                    if fit is None or fit[0] == 1 or classes[name].single:
+                        continue
+                    if most.get((name, (one.place, fit[0])), 1):
                         needs[name], nodes[name] = fit[1], fit[0]
             if needs:
                 key = one.size, tuple(needs.items()), tuple(nodes.items())

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clues.planner.buying.packing.problem import Vector
+from clues.planner.buying.packing.search import Item, search
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,13 @@ def make_needs(
     return Needs(size, entries, tuple(notions), gangs or {}, most or {})
 
 
-def fill(
-    needs: Needs, values: Sequence[float], counts: Sequence[int], *, thorough: bool = False
-) -> tuple[float, dict[int, int]]:
-    """Return the most valuable filling that was found: its value, and how many tasks of each class.
+def fill(needs: Needs, values: Sequence[float], counts: Sequence[int]) -> tuple[float, dict[int, int]]:
+    """Return the most valuable filling that was found quickly: its value, and how many tasks of each class.
 
     :param counts: by class, how many there are at most.
-    :param thorough: begin with each class in turn as well, which takes as many times as long.
     """
     if needs.most:
-        counts = list(counts)
-        for name, most in needs.most.items():
-            counts[name] = min(counts[name], most)
+        counts = _at_most(needs, counts)
     useful = [(name, parts) for name, parts in needs.entries if counts[name] > 0 and values[name] > 1e-12]
     best: tuple[float, dict[int, int]] = (0.0, {})
     orders = []
@@ -81,11 +77,28 @@ def fill(
             orders.append(order)
     for order in orders:
         best = _better(best, _in_order(needs.size, order, values, counts))
-    if thorough:
-        for first in useful:
-            for order in orders[:2]:
-                best = _better(best, _in_order(needs.size, [first, *order], values, counts))
     return best
+
+
+def fill_best(
+    needs: Needs, values: Sequence[float], counts: Sequence[int], least: float, visits: int
+) -> tuple[float, dict[int, int], int]:
+    """The same, looked for thoroughly: nothing is returned that is worth less than *least*; how much was looked at."""
+    if needs.most:
+        counts = _at_most(needs, counts)
+    items = [
+        Item(name, parts, values[name], counts[name])
+        for name, parts in needs.entries
+        if counts[name] > 0 and values[name] > 1e-12
+    ]
+    return search(needs.size, items, least, visits)
+
+
+def _at_most(needs: Needs, counts: Sequence[int]) -> Sequence[int]:
+    limited = list(counts)
+    for name, most in needs.most.items():
+        limited[name] = min(limited[name], most)
+    return limited
 
 
 def _better(one: tuple[float, dict[int, int]], other: tuple[float, dict[int, int]]) -> tuple[float, dict[int, int]]:

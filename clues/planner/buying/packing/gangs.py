@@ -24,12 +24,21 @@ def place_of(sources: Sequence[Source], wanted: Wanted, source: int) -> Place:
     return sources[source].place, wanted.fits[source][0]
 
 
+#: How many gangs of which class go where, or can.
+Allotment = Mapping[tuple[int, Place], int]
+
+
 def allot(
-    sources: Sequence[Source], classes: Sequence[Wanted], columns: Sequence[Column], gangs: Mapping[int, int]
+    sources: Sequence[Source],
+    classes: Sequence[Wanted],
+    columns: Sequence[Column],
+    gangs: Mapping[int, int],
+    most: Allotment,
 ) -> dict[tuple[int, Place], int]:
     """Return how many whole gangs of each class go where, as the program has their shares.
 
     :param gangs: how many there are of each class.
+    :param most: where not so many could be had as an earlier allotment said, how many could.
     """
     shares: dict[int, dict[Place, float]] = {name: {} for name in gangs}
     for column in columns:
@@ -43,12 +52,17 @@ def allot(
         rest = count
         parts = sorted(shares[name].items(), key=lambda item: (-item[1], item[0]))
         for place, many in parts:
-            found[name, place] = min(rest, int(many + 1e-6))
+            found[name, place] = min(rest, int(many + 1e-6), most.get((name, place), rest))
             rest -= found[name, place]
+        # what is left goes where most was cut off, then where there is most
         for place, _ in sorted(parts, key=lambda item: (-(item[1] + 1e-6) % 1.0, item[0])):
-            if rest > 0:
+            if rest > 0 and found[name, place] < most.get((name, place), count):
                 found[name, place] += 1
                 rest -= 1
+        for place, _ in parts:
+            if (name, place) not in most:
+                found[name, place] += rest
+                break
     return {key: count for key, count in found.items() if count}
 
 

@@ -21,6 +21,10 @@ _ROUNDS = 8
 _LOOKED_OVER = 20_000
 #: so few tasks are packed in several ways
 _FEW = 400
+#: where the program allots gangs to a place that cannot have them, it is asked so often to do otherwise
+_ALLOTTED = 3
+#: where so few classes have no place for all of their tasks, these are packed before the others, and so often
+_MENDED = 2
 
 
 def pack(problem: Problem, work: int = WORK) -> Packing:
@@ -91,12 +95,28 @@ def _units(attempt: Attempt) -> list[Unit]:
 def _best_attempt(base: Attempt, counts: Mapping[int, int], work: int) -> tuple[Attempt, dict[int, int]]:
     """Return the best of the ways to pack that are worth their time: what costs least of those that leave out least."""
     gangs = any(not base.problem.classes[name].single for name in counts)
-    ways = []
-    for gangs_first in (False, True) if gangs else (False,):
-        trial = base.again()
-        ways.append((trial, trial.run(counts, work, gangs_first=gangs_first)))
-        if sum(counts.values()) > _FEW and not ways[-1][1]:
+    trial = base.again()
+    ways = [(trial, trial.run(counts, work))]
+    short = dict(trial.short)
+    for _ in range(_ALLOTTED):  # gangs go elsewhere than where they could not be had
+        if not trial.short:
             break
+        trial = base.again()
+        ways.append((trial, trial.run(counts, work, most=short)))
+        short |= trial.short
+    for _ in range(_MENDED):  # what was left out comes first
+        missing = ways[-1][1]
+        if not missing or len(missing) > _MENDED:
+            break
+        trial = base.again()
+        before = trial.run(missing, work)
+        if before:
+            break
+        rest = {name: count - missing.get(name, 0) for name, count in counts.items()}
+        ways.append((trial, trial.run(rest, work)))
+    if gangs and (sum(counts.values()) <= _FEW or all(missing for _, missing in ways)):
+        trial = base.again()
+        ways.append((trial, trial.run(counts, work, gangs_first=True)))
     return min(ways, key=lambda way: (sum(way[1].values()), way[0].cost()))
 
 

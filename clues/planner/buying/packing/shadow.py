@@ -15,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clues.planner.buying.packing.filling import Needs, fill
+from clues.planner.buying.packing.filling import Needs, fill, fill_best
 from clues.planner.buying.packing.problem import Source
 
 #: a task that has no place at all counts for so many times of what it costs by itself
 _MISSING = 20.0
 _TINY = 1e-9
+#: so many branches are looked at for the best filling of a node, and what one of them counts for
+_VISITS = 1000
+_VISIT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +92,23 @@ def find_shadows(
         members = queue[turn % len(queue)]
         turn += 1
         ready = needs[members[0]]
-        value, filling = fill(ready, ready.values_here(values), counts, thorough=thorough)
-        work -= len(ready.entries) * len(ready.shares) * (2 * len(ready.entries) if thorough else 1)
-        found = None
-        for source in members:
-            one = sources[source]
-            price = one.price - sum(program.prices[limit_rows[row]] * use for row, use in one.uses if row in limit_rows)
-            gain = value - price
-            if gain > 3e-3 * max(one.price, 1e-3) and (found is None or gain > found[0]):
-                found = gain, source
-        if found is None:
+        prices = {
+            source: sources[source].price
+            - sum(program.prices[limit_rows[row]] * use for row, use in sources[source].uses if row in limit_rows)
+            for source in members
+        }
+        # a node that is worth hardly more than it costs betters next to nothing
+        least, source = min(
+            (price + 3e-3 * max(sources[source].price, 1e-3), source) for source, price in prices.items()
+        )
+        here = ready.values_here(values)
+        if thorough:
+            value, filling, looked = fill_best(ready, here, counts, least, _VISITS)
+            work -= _VISIT * looked
+        else:
+            value, filling = fill(ready, here, counts)
+            work -= len(ready.entries) * len(ready.shares)
+        if value <= least:
             idle += 1
             if idle >= len(queue):
                 if thorough:
@@ -106,7 +116,7 @@ def find_shadows(
                 idle, thorough = 0, True
             continue
         idle = 0
-        enter(found[1], filling)
+        enter(source, filling)
         work -= 2 * program.size * program.size
     program.tidy()
     for name, row in rows.items():
