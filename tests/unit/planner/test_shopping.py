@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from clues.model import Claim, ClaimState, Limits, Plan, Resources, Settings, Verdict
+from clues.planner.buying.shopping import Purchase
 from tests.unit.builders import NOW, make_offer, make_pool, make_settings, make_site
 from tests.unit.planner.deciding import bought, cluster, job, plan
 
@@ -96,3 +97,27 @@ def test_gangs_fill_their_nodes_together_and_single_jobs_what_they_leave() -> No
     assert pools_of(decided) == {"large": 2}
     assert {claim.gang for claim in decided.claims} == {"1"}
     assert all({"1", "2"} < set(claim.jobs) and len(claim.jobs) == 3 for claim in decided.claims)
+
+
+def test_a_gang_takes_nodes_of_several_pools_of_a_site_where_one_has_too_few() -> None:
+    settings = sized()
+    pools = [replace(pool, nodes=pool.nodes[:2]) for pool in settings.pools.values()]
+    few = replace(settings, pools={pool.name: pool for pool in pools})
+    decided = decided_for(few, job(1, 2, nodes=4))
+    assert pools_of(decided) == {"small": 2, "large": 2}
+    assert {(claim.gang, claim.gang_size, claim.jobs) for claim in decided.claims} == {("1", 4, ("1",))}
+
+
+def test_gangs_that_share_some_of_their_nodes_are_opened_as_far_as_they_can_be_told_apart() -> None:
+    """The larger first: a gang all of whose nodes are another's as well is opened with that one."""
+    jobs = {rank: job(rank) for rank in (1, 2, 3)}
+    spots: list[Any] = [(None, None)] * 5
+    tasks: Any = {1: [(0, 1)], 2: [(0, 1, 2)], 3: [(2, 3, 4)]}
+    gangs = Purchase(spots, jobs=jobs, tasks=tasks).gangs()
+    assert {at: (one.id, size) for at, (one, size) in gangs.items()} == {
+        0: ("2", 3),
+        1: ("2", 3),
+        2: ("2", 3),
+        3: ("3", 2),
+        4: ("3", 2),
+    }

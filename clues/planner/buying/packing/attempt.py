@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from clues.planner.buying.packing.lots import pack_lots
 from clues.planner.buying.packing.problem import Gang, Left, Placed, Problem, Source, Vector, Wanted
 from clues.planner.buying.packing.rounding import Rounder
 from clues.planner.buying.packing.shadow import Shadows, find_shadows
+from clues.planner.buying.packing.work import Work
 
 #: Shares of gangs, as a class of its own in one packing: of which class, where, and of how many gangs.
 _Shares = tuple[int, Place, int]
@@ -51,16 +53,17 @@ class Attempt:
         return sum(self.problem.sources[node.source].price for node in self.nodes)
 
     def could_have(self, name: int) -> bool:
-        """Whether one of a class can be had by itself."""
+        """Whether one of a class could perhaps be had by itself."""
         wanted, sources = self.problem.classes[name], self.problem.sources
-        if any(self.left.most(sources[source]) >= nodes for source, (nodes, _) in wanted.fits.items()):
-            return True
-        return any(len(spots) >= place[1] for place, spots in self._room(wanted).items())
+        nodes = Counter({place: len(spots) for place, spots in self._room(wanted).items()})
+        for source in wanted.fits:
+            nodes[place_of(sources, wanted, source)] += self.left.most(sources[source])
+        return any(count >= place[1] for place, count in nodes.items())
 
     def run(
         self,
         wanted: Mapping[int, int],
-        work: int,
+        work: Work,
         *,
         gangs_first: bool = False,
         hint: Shadows | None = None,
@@ -79,7 +82,7 @@ class Attempt:
         shadows = hint or Shadows(self._alone(classes, counts), [0.0] * len(self.left.rows), ())
         allotted: dict[tuple[int, Place], int] = {}
         if gangs and work:
-            shadows = self._shadows_of_all(counts, shadows.values, work // 2, most or {})
+            shadows = self._shadows_of_all(counts, shadows.values, work.part(work.left // 2), most or {})
             if not gangs_first:
                 allotted = allot(self.problem.sources, classes, shadows.columns, gangs, most or {})
         if not allotted:
@@ -90,17 +93,17 @@ class Attempt:
         self._prune()
         return {name: count for name, count in enumerate(counts) if count}
 
-    def _shadows_of_all(self, counts: Sequence[int], alone: Sequence[float], work: int, most: Allotment) -> Shadows:
+    def _shadows_of_all(self, counts: Sequence[int], alone: Sequence[float], work: Work, most: Allotment) -> Shadows:
         """Return the shadow prices of gangs and single tasks together."""
         sources, nothing = self.problem.sources, [0.0] * len(self.left.rows)
         needs = self._needs_of_all(counts, most)
-        trial = Rounder(sources, needs, Left(self.left.rows), 0).rest(alone, nothing, list(counts))
+        trial = Rounder(sources, needs, Left(self.left.rows), Work(0)).rest(alone, nothing, list(counts))
         known = [(lot.source, lot.filling) for lot in trial]
         return find_shadows(sources, needs, counts, alone, self.left.rows, work, known)
 
     # --- single tasks, and the shares of gangs as if they were some ---------------------------------------------------
 
-    def _pack(self, counts: list[int], allotted: Mapping[tuple[int, Place], int], work: int, shadows: Shadows) -> None:
+    def _pack(self, counts: list[int], allotted: Mapping[tuple[int, Place], int], work: Work, shadows: Shadows) -> None:
         """Pack single tasks and what is allotted of gangs; *counts* becomes what is left."""
         classes, sources = self.problem.classes, self.problem.sources
         shares: list[_Shares] = [(name, place, gangs) for (name, place), gangs in allotted.items()]
@@ -137,7 +140,7 @@ class Attempt:
                 found.append((column.source, filling))
         return found
 
-    def _pack_tasks(self, tasks: _Tasks, work: int, known: Sequence[tuple[int, dict[int, int]]]) -> None:
+    def _pack_tasks(self, tasks: _Tasks, work: Work, known: Sequence[tuple[int, dict[int, int]]]) -> None:
         sources: list[Source] = list(self.problem.sources)
         limits = list(self.left.rows)
         rooms = self._free_nodes()
@@ -283,7 +286,7 @@ class Attempt:
             prices = []
             for source, (nodes, need) in classes[name].fits.items() if count else ():
                 one = self.problem.sources[source]
-                if self.left.most(one) >= nodes:
+                if self.left.most(one):
                     prices.append(nodes * one.price / max(1, how_many(need, one.size)))
             alone[name] = max(1e-9, min(prices, default=1e-9))
         return alone

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from clues.planner.buying.packing.problem import Vector
 from clues.planner.buying.packing.search import Item, search
 
+#: Classes, and what each needs where it needs something (axis, amount), the best first.
+Order = Sequence[tuple[int, tuple[tuple[int, int], ...]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -61,22 +64,32 @@ def make_needs(
     return Needs(size, entries, tuple(notions), gangs or {}, most or {})
 
 
-def fill(needs: Needs, values: Sequence[float], counts: Sequence[int]) -> tuple[float, dict[int, int]]:
-    """Return the most valuable filling that was found quickly: its value, and how many tasks of each class.
-
-    :param counts: by class, how many there are at most.
-    """
-    if needs.most:
-        counts = _at_most(needs, counts)
-    useful = [(name, parts) for name, parts in needs.entries if counts[name] > 0 and values[name] > 1e-12]
-    best: tuple[float, dict[int, int]] = (0.0, {})
-    orders = []
+def orders_of(needs: Needs, values: Sequence[float]) -> list[Order]:
+    """Return in which orders tasks are worth taking, by value for what they use: one for each notion of scarcity."""
+    useful = [entry for entry in needs.entries if values[entry[0]] > 1e-12]
+    orders: list[Order] = []
     for shares in needs.shares:
         order = sorted(useful, key=lambda entry: (-values[entry[0]] / shares[entry[0]], entry[0]))
         if order not in orders:
             orders.append(order)
-    for order in orders:
-        best = _better(best, _in_order(needs.size, order, values, counts))
+    return orders
+
+
+def fill(
+    needs: Needs, values: Sequence[float], counts: Sequence[int], orders: Sequence[Order] | None = None
+) -> tuple[float, dict[int, int]]:
+    """Return the most valuable filling that was found quickly: its value, and how many tasks of each class.
+
+    :param counts: by class, how many there are at most.
+    :param orders: of :func:`orders_of`, where many fillings are looked for with the same values.
+    """
+    if needs.most:
+        counts = _at_most(needs, counts)
+    best: tuple[float, dict[int, int]] = (0.0, {})
+    for order in orders_of(needs, values) if orders is None else orders:
+        found = _in_order(needs.size, order, values, counts)
+        if found[0] > best[0] + 1e-12:
+            best = found
     return best
 
 
@@ -101,30 +114,22 @@ def _at_most(needs: Needs, counts: Sequence[int]) -> Sequence[int]:
     return limited
 
 
-def _better(one: tuple[float, dict[int, int]], other: tuple[float, dict[int, int]]) -> tuple[float, dict[int, int]]:
-    return other if other[0] > one[0] + 1e-12 else one
-
-
 def _in_order(
-    size: Vector,
-    order: Sequence[tuple[int, tuple[tuple[int, int], ...]]],
-    values: Sequence[float],
-    counts: Sequence[int],
+    size: Vector, order: Order, values: Sequence[float], counts: Sequence[int]
 ) -> tuple[float, dict[int, int]]:
     free = list(size)
     taken: dict[int, int] = {}
     value = 0.0
     for name, parts in order:
-        count = counts[name] - taken.get(name, 0)
+        count = counts[name]
+        if count <= 0:
+            continue
         for axis, amount in parts:
-            fit = free[axis] // amount
-            if fit < count:
-                count = fit
-                if not count:
-                    break
-        if count > 0:
+            if free[axis] < amount * count:
+                count = free[axis] // amount
+        if count:
             for axis, amount in parts:
                 free[axis] -= amount * count
-            taken[name] = taken.get(name, 0) + count
+            taken[name] = count
             value += values[name] * count
     return value, taken

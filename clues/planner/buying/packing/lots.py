@@ -8,6 +8,7 @@ from clues.planner.buying.packing.filling import Needs
 from clues.planner.buying.packing.problem import Left, Source
 from clues.planner.buying.packing.rounding import Lot, Rounder
 from clues.planner.buying.packing.shadow import Shadows, find_shadows
+from clues.planner.buying.packing.work import Work
 
 
 def pack_lots(
@@ -16,7 +17,7 @@ def pack_lots(
     left: Left,
     counts: list[int],
     alone: Sequence[float],
-    work: int,
+    work: Work,
     good: Sequence[tuple[int, Mapping[int, int]]],
     hint: Shadows | None,
 ) -> tuple[list[Lot], Shadows]:
@@ -31,9 +32,9 @@ def pack_lots(
             shadows = Shadows(hint.values, [*hint.limits, *nothing[len(hint.limits) :]], ())
         elif turn:  # the first way's nodes are good ones to begin with
             known = [*good, *((lot.source, lot.filling) for lot in first)]
-            shadows = find_shadows(sources, buyable, counts, alone, left.rows, work // 2, known)
+            shadows = find_shadows(sources, buyable, counts, alone, left.rows, work.part(work.left // 2), known)
         mine, counts_left = Left(left.rows), list(counts)
-        rounder = Rounder(sources, buyable, mine, work // 4)
+        rounder = Rounder(sources, buyable, mine, work.part(work.left // 4))
         lots = rounder.whole(shadows, counts_left)
         values = [max(value, 1e-3 * by_itself) for value, by_itself in zip(shadows.values, alone, strict=True)]
         lots += rounder.rest(values, shadows.limits, counts_left)

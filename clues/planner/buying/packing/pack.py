@@ -10,35 +10,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from clues.planner.buying.packing.attempt import Attempt
+from clues.planner.buying.packing.gangs import Allotment
 from clues.planner.buying.packing.problem import Packing, Problem, Unit
 from clues.planner.buying.packing.shadow import Shadows
+from clues.planner.buying.packing.work import Work
 
-#: how many numbers may be touched for one packing, about; a million are some tenths of a second
-WORK = 4_000_000
+#: how much may be done for one packing
+WORK = 8_000_000
 _ROUNDS = 8
 #: over so many tasks the beginning of a queue that can be had is looked for, all looks together; then what was found
 #: stands, and the rest of the queue is left to who asked
-_LOOKED_OVER = 20_000
+_LOOKED_OVER = 60_000
 #: so few tasks are packed in several ways
 _FEW = 400
 #: where the program allots gangs to a place that cannot have them, it is asked so often to do otherwise
 _ALLOTTED = 3
-#: where so few classes have no place for all of their tasks, these are packed before the others, and so often
+#: where so few classes are left out in part, it is looked whether that has to be
+_LEFT_OUT = 12
+#: where so few classes have no place for all of their tasks, these are packed before the others
 _MENDED = 2
 
 
-def pack(problem: Problem, work: int = WORK) -> Packing:
+def pack(problem: Problem, most: int = WORK) -> Packing:
     """Return what to buy, and what of each class cannot be had."""
     queue = [(name, count) for name, count in problem.queue if count > 0]
     base = Attempt(problem)
+    work = Work(most)
     out: dict[int, int] = {}
     looks = [_LOOKED_OVER]
     for turn in range(_ROUNDS):
         queue = _without_hopeless(base, queue, out)
         if not queue:
             break
-        trial, missing = _best_attempt(base, _counts(queue), work)
-        if not missing or turn == _ROUNDS - 1:
+        trial, missing = _best_attempt(base, _counts(queue), work.part(work.left // 2))
+        if not missing or turn == _ROUNDS - 1 or _nobody_more_urgent(base, queue, missing, trial.hint, looks):
             base = trial
             _add(out, missing.items())
             break
@@ -46,10 +51,10 @@ def pack(problem: Problem, work: int = WORK) -> Packing:
         ready = _longest(base, queue, hint, looks)
         first, rest = _split(queue, ready)
         if first:
-            trial, failed = _best_attempt(base, _counts(first), work)
+            trial, failed = _best_attempt(base, _counts(first), work.part(work.left // 2))
             if failed:  # it can be had by the simple way only
                 trial = base.again()
-                failed = trial.run(_counts(first), 0, hint=hint)
+                failed = trial.run(_counts(first), Work(0), hint=hint)
             base = trial
             _add(out, failed.items())
         # what comes next cannot be had beside those before it
@@ -92,31 +97,32 @@ def _units(attempt: Attempt) -> list[Unit]:
     return list(units.values())
 
 
-def _best_attempt(base: Attempt, counts: Mapping[int, int], work: int) -> tuple[Attempt, dict[int, int]]:
+def _best_attempt(base: Attempt, counts: Mapping[int, int], work: Work) -> tuple[Attempt, dict[int, int]]:
     """Return the best of the ways to pack that are worth their time: what costs least of those that leave out least."""
-    gangs = any(not base.problem.classes[name].single for name in counts)
-    trial = base.again()
-    ways = [(trial, trial.run(counts, work))]
-    short = dict(trial.short)
+    ways: list[tuple[Attempt, dict[int, int]]] = []
+
+    def attempt(
+        start: Attempt, wanted: Mapping[int, int], *, gangs_first: bool = False, most: Allotment | None = None
+    ) -> None:
+        ways.append((start, start.run(wanted, work, gangs_first=gangs_first, most=most)))
+
+    before = work.left
+    attempt(base.again(), counts)
+    once = before - work.left
+    short = dict(ways[-1][0].short)
     for _ in range(_ALLOTTED):  # gangs go elsewhere than where they could not be had
-        if not trial.short:
+        if not ways[-1][0].short or work.left < once:
             break
-        trial = base.again()
-        ways.append((trial, trial.run(counts, work, most=short)))
-        short |= trial.short
-    for _ in range(_MENDED):  # what was left out comes first
-        missing = ways[-1][1]
-        if not missing or len(missing) > _MENDED:
-            break
-        trial = base.again()
-        before = trial.run(missing, work)
-        if before:
-            break
-        rest = {name: count - missing.get(name, 0) for name, count in counts.items()}
-        ways.append((trial, trial.run(rest, work)))
-    if gangs and (sum(counts.values()) <= _FEW or all(missing for _, missing in ways)):
-        trial = base.again()
-        ways.append((trial, trial.run(counts, work, gangs_first=True)))
+        attempt(base.again(), counts, most=short)
+        short |= ways[-1][0].short
+    missing = min((missing for _, missing in ways), key=lambda missing: sum(missing.values()))
+    if 0 < len(missing) <= _MENDED and work.left >= once:  # what was left out comes first
+        start = base.again()
+        if not start.run(missing, work):
+            attempt(start, {name: count - missing.get(name, 0) for name, count in counts.items()})
+    gangs = any(not base.problem.classes[name].single for name in counts)
+    if gangs and work.left >= once and (sum(counts.values()) <= _FEW or all(missing for _, missing in ways)):
+        attempt(base.again(), counts, gangs_first=True)
     return min(ways, key=lambda way: (sum(way[1].values()), way[0].cost()))
 
 
@@ -146,11 +152,33 @@ def _longest(base: Attempt, queue: Sequence[tuple[int, int]], hint: Shadows | No
     while low < high and looks[0] > 0:
         middle = (low + high + 1) // 2
         looks[0] -= middle
-        if base.again().run(_counts(_split(queue, middle)[0]), 0, hint=hint):
+        if base.again().run(_counts(_split(queue, middle)[0]), Work(0), hint=hint):
             high = middle - 1
         else:
             low = middle
     return low
+
+
+def _nobody_more_urgent(
+    base: Attempt, queue: Sequence[tuple[int, int]], missing: Mapping[int, int], hint: Shadows | None, looks: list[int]
+) -> bool:
+    """Whether none that is missing could be had in place of less urgent ones: the first of each class that is missing
+    cannot be had even without all that stand behind it."""
+    if len(missing) > _LEFT_OUT:
+        return False
+    served = {name: count - missing.get(name, 0) for name, count in _counts(queue).items()}
+    before: dict[int, int] = {}
+    out: set[int] = set()
+    for name, count in queue:
+        have = min(count, served[name] - before.get(name, 0))
+        before[name] = before.get(name, 0) + have
+        if have == count or name in out:
+            continue
+        out.add(name)
+        looks[0] -= sum(before.values())
+        if not base.again().run(before | {name: before[name] + 1}, Work(0), hint=hint):
+            return False
+    return True
 
 
 def _without_hopeless(base: Attempt, queue: list[tuple[int, int]], out: dict[int, int]) -> list[tuple[int, int]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clues.planner.buying.packing.filling import Needs, fill
+from clues.planner.buying.packing.filling import Needs, Order, fill, orders_of
 from clues.planner.buying.packing.problem import Left, Source
 from clues.planner.buying.packing.shadow import Shadows
+from clues.planner.buying.packing.work import Work
 
 #: so many nodes are looked at again, of each filling so many, up to so many at once
 _BETTERED = 60
@@ -33,8 +34,11 @@ class Lot:
 class Rounder:
     """Makes whole nodes for single tasks."""
 
-    def __init__(self, sources: Sequence[Source], needs: Mapping[int, Needs], left: Left, work: int) -> None:
+    def __init__(self, sources: Sequence[Source], needs: Mapping[int, Needs], left: Left, work: Work) -> None:
         self.sources, self.needs, self.left, self.work = sources, needs, left, work
+        #: in which orders tasks are taken, with these values
+        self._values: Sequence[float] = ()
+        self._orders: dict[int, list[Order]] = {}
         self._parts = {source: dict(ready.entries) for source, ready in needs.items()}
 
     def whole(self, shadows: Shadows, counts: list[int]) -> list[Lot]:
@@ -51,29 +55,49 @@ class Rounder:
     def rest(self, values: Sequence[float], worth: Sequence[float], counts: list[int]) -> list[Lot]:
         """Buy for what is left by value for money, until nothing is left or nothing can be had."""
         lots: list[Lot] = []
+        # there is only less to take: a filling stays the best as long as it can be had
+        known: dict[int, tuple[float, dict[int, int]]] = {}
+        prices = {
+            source: max(
+                1e-9, self.sources[source].price + sum(worth[row] * use for row, use in self.sources[source].uses)
+            )
+            for source in self.needs
+            if self.left.most(self.sources[source])
+        }
         while any(counts):
             best: tuple[float, float, int, dict[int, int]] | None = None
-            known: dict[int, tuple[float, dict[int, int]]] = {}
-            for source, ready in self.needs.items():
-                one = self.sources[source]
-                if not self.left.most(one):
-                    continue
-                if id(ready) not in known:
-                    known[id(ready)] = fill(ready, ready.values_here(values), counts)
-                    self.work -= len(ready.entries) * len(ready.shares)
-                value, filling = known[id(ready)]
+            for source, price in prices.items():
+                ready = self.needs[source]
+                found = known.get(id(ready))
+                if found is None or any(counts[name] < count for name, count in found[1].items()):
+                    found = fill(ready, ready.values_here(values), counts, self._orders_of(ready, values))
+                    known[id(ready)] = found
+                    self.work.spend(len(ready.entries) * 4)
+                value, filling = found
                 if not filling:
                     continue
-                price = one.price + sum(worth[row] * use for row, use in one.uses)
-                score = value / max(price, 1e-9)
-                if best is None or (score, -price) > (best[0] + 1e-9, best[1]):
+                score = value / price
+                if best is None or score > best[0] + 1e-9 or (score > best[0] - 1e-9 and -price > best[1]):
                     best = score, -price, source, filling
             if best is None:
                 break
+            one = self.sources[best[2]]
             times = min(counts[name] // count for name, count in best[3].items())
-            times = min(times, self.left.most(self.sources[best[2]]))
+            times = min(times, self.left.most(one))
             lots.append(self._have(best[2], dict(best[3]), times, counts))
+            rows = {row for row, _ in one.uses}
+            for source in list(prices):  # which of them can still be had
+                other = self.sources[source]
+                if any(row in rows for row, _ in other.uses) and not self.left.most(other):
+                    del prices[source]
         return lots
+
+    def _orders_of(self, ready: Needs, values: Sequence[float]) -> list[Order]:
+        if self._values is not values:
+            self._values, self._orders = values, {}
+        if id(ready) not in self._orders:
+            self._orders[id(ready)] = orders_of(ready, ready.values_here(values))
+        return self._orders[id(ready)]
 
     def _cheaper_rest(self, values: Sequence[float], worth: Sequence[float], counts: list[int]) -> list[Lot]:
         """Buy for what is left: with what limits are worth, or as if they were worth nothing."""
@@ -120,7 +144,7 @@ class Rounder:
                 if len(lots) == 1:
                     break
         missing, width, start = sum(counts), 1, 0
-        while self.work > 0 and len(single) > 1 and width <= _WIDEST:
+        while self.work and len(single) > 1 and width <= _WIDEST:
             if start >= len(single):
                 width, start = width + 1, 0
                 continue
@@ -168,7 +192,7 @@ class Rounder:
         for lot in lots:
             parts_of, room, most = self._parts[lot.source], self._free(lot), self.needs[lot.source].most
             fitting = [name for name in pending if name in parts_of]
-            self.work -= 2 + len(fitting)
+            self.work.spend(4 + 4 * len(fitting))
             if len(fitting) > 1:
                 shares = self.needs[lot.source].shares[0]
                 fitting.sort(key=lambda name: -shares[name])

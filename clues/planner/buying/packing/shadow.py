@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from clues.planner.buying.packing.filling import Needs, fill, fill_best
 from clues.planner.buying.packing.problem import Source
+from clues.planner.buying.packing.work import Work
 
 #: a task that has no place at all counts for so many times of what it costs by itself
 _MISSING = 20.0
 _TINY = 1e-9
 #: so many branches are looked at for the best filling of a node, and what one of them counts for
 _VISITS = 1000
-_VISIT = 10
+_VISIT = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def find_shadows(
     counts: Sequence[int],
     alone: Sequence[float],
     limits: Sequence[float],
-    work: int,
+    work: Work,
     known: Iterable[tuple[int, Mapping[int, int]]] = (),
 ) -> Shadows:
     """Return the shadow prices.
@@ -58,7 +59,7 @@ def find_shadows(
     :param needs: by source, for those that may be bought.
     :param counts: tasks, or gangs, of each class.
     :param alone: what one task of each class costs where it is cheapest, with nothing but its like beside it.
-    :param work: how many numbers may be touched, about.
+    :param work: how much may be done.
     :param known: sources with a filling that may be good, to begin with.
     """
     rows = {name: row for row, name in enumerate(name for name, count in enumerate(counts) if count > 0)}
@@ -78,14 +79,15 @@ def find_shadows(
         gangs, one = needs[source].gangs, sources[source]
         entries = [(rows[name], count / gangs.get(name, 1)) for name, count in filling.items()]
         entries += [(limit_rows[row], use) for row, use in one.uses if row in limit_rows]
-        program.enter(entries, one.price, (source, filling))
+        if program.enter(entries, one.price, (source, filling)):
+            work.spend(program.size * program.size)
 
     for source, filling in known:
         if source in needs and filling and all(name in rows for name in filling):
             enter(source, filling)
-            work -= 2 * program.size * program.size
+            work.spend(program.size)
     idle, turn, thorough = 0, 0, False
-    while work > 0 and queue:
+    while work and queue:
         program.tidy()
         for name, row in rows.items():
             values[name] = program.prices[row]
@@ -104,10 +106,10 @@ def find_shadows(
         here = ready.values_here(values)
         if thorough:
             value, filling, looked = fill_best(ready, here, counts, least, _VISITS)
-            work -= _VISIT * looked
+            work.spend(_VISIT * looked)
         else:
             value, filling = fill(ready, here, counts)
-            work -= len(ready.entries) * len(ready.shares)
+            work.spend(2 * len(ready.entries) * len(ready.shares))
         if value <= least:
             idle += 1
             if idle >= len(queue):
@@ -117,7 +119,6 @@ def find_shadows(
             continue
         idle = 0
         enter(source, filling)
-        work -= 2 * program.size * program.size
     program.tidy()
     for name, row in rows.items():
         values[name] = max(0.0, program.prices[row])
