@@ -40,7 +40,7 @@ from clues.launches import Launches
 from clues.ledger import Ledger, open_ledger
 from clues.ledger.forgetting import Forgetting
 from clues.metrics import Exposition
-from clues.model import Published, Settings
+from clues.model import Note, Published, Settings
 from clues.notify.notifier import Notifier
 from clues.planner.explain import explain
 from clues.poked import Door
@@ -155,8 +155,11 @@ def assemble(
 
     books.unseen = set(loaded.settings.sites)
     books.publish = publish
-    if activity is not None:
+    if activity is not None and turn is not None:
         books.committed = activity.record
+        if turn.taken_from:
+            text = f"this front-end has taken over from {turn.taken_from}, which did not renew its lease"
+            books.note(Note(clock.now(), "alarm", "front-ends", text))
     books.moved, reconciler.ticked = metrics.meter.moved, metrics.meter.ticked
     books.make_known()
 

@@ -17,6 +17,7 @@ from clues.config import CONNECTORS, DEFAULT_FILE, OVERLAYS, Loaded, Plugins, lo
 from clues.doctor import frontend, listening
 from clues.doctor.clock import examine_clock
 from clues.doctor.examination import Examination, Found, examine_all
+from clues.doctor.front_ends import examine_front_ends
 from clues.doctor.sites import examine_site
 from clues.errors import CluesError, ConfigError
 from clues.model import Finding, Soundness
@@ -72,6 +73,7 @@ def _front(loaded: Loaded, plugins: Plugins, socket: str) -> Iterator[Examinatio
         "daemon": partial(frontend.examine_daemon, socket or str(loaded.socket)),
         "signer": partial(frontend.examine_signer, loaded),
         "state": partial(frontend.examine_state, loaded.state),
+        "front-ends": partial(examine_front_ends, loaded.front_ends),
         "clock": examine_clock,
         "hooks": partial(frontend.examine_hooks, loaded.workers.hooks),
         "slurm": lambda: frontend.examine_slurm(build_lrms(loaded, cluster), loaded),

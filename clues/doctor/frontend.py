@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ def examine_daemon(socket: str) -> Iterator[Finding]:
     except CliError as error:
         yield Finding("daemon", BAD, str(error), "`systemctl start cluesd`, then `journalctl -u cluesd`")
         return
-    if version.version == __version__:
+    if status.state == "standby" and version.version == __version__:
+        yield Finding("daemon", GOOD, status.troubles[0])  # who is active, and no trouble
+        status = replace(status, troubles=status.troubles[1:])
+    elif version.version == __version__:
         yield Finding("daemon", GOOD, f"runs, {status.state}, {status.nodes_up} of {status.nodes_total} nodes up")
     else:
         text = f"runs version {version.version}, and {__version__} is installed"

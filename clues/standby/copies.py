@@ -69,7 +69,7 @@ class Copies:
 
     def untold(self) -> bool:
         """Return whether something was taken in that is not in the folder yet."""
-        return bool(self._lines)
+        return bool(self._lines) and self._journal is not None
 
     def tell(self) -> None:
         """Write down what was taken in, and the inventory if it has changed; durable when this returns.

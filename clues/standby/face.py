@@ -35,6 +35,10 @@ def make_face(cluster: Callable[[], str], who_acts: Callable[[], str], troubles:
             )
         )
 
+    @app.get("/v1/version", response_model=wire.VersionInfo)
+    def version() -> Response:
+        return as_json(wire.VersionInfo(__version__, cluster()))
+
     @app.api_route("/{path:path}", methods=_METHODS)
     def refused() -> Response:
         raise problems.refuse(503, "This front-end stands by", f"{who_acts()}: do it there")

@@ -37,6 +37,8 @@ class Turn:
     loaded: Loaded
     #: what shows whose folder it is
     proof: bytes
+    #: the host that was active before; empty: this one, or nobody
+    taken_from: str = ""
 
 
 class StandBy:
@@ -158,7 +160,7 @@ class StandBy:
         if restoring.is_stale(self._ledger):
             # once more: what its holder wrote until it lost the lease counts
             restoring.put_in_place(restoring.fetch(self._folder, self._ledger), self._ledger)
-        return Turn(keeper, self._folder, self._loaded, self._proof)
+        return Turn(keeper, self._folder, self._loaded, self._proof, "" if own else lease.name)
 
     def _follow(self, lease: Lease | None) -> None:
         """Do what a front-end does while another is active."""

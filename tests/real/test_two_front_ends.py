@@ -58,6 +58,7 @@ def test_when_the_active_one_dies_the_other_goes_on_with_all_of_its_vms(pair: Tw
         assert len(pair.completes(long)) == 1  # and the old one's job never noticed
         assert watch.doubles == []
     assert pair.claim_at(run.address).node == run.node
+    assert any("has taken over from" in text for text in pair.texts("front-ends"))
     # the first one comes back, and stands by
     pair.start_daemon()
     first = pair.daemons
@@ -94,3 +95,26 @@ def test_one_that_slept_through_its_lease_does_nothing_when_it_wakes(pair: TwoFr
         assert watch.doubles == []
         assert len(watch.seen) == 1
     assert run.node
+
+
+@pytest.mark.slow
+def test_without_the_shared_folder_nobody_acts_and_nothing_is_lost(pair: TwoFrontEnds) -> None:
+    job = pair.submit(seconds=10)
+    run = pair.running(job)
+    before = vms(pair)
+    away = pair.folder / "away"
+    pair.shared.rename(away)
+    pair.until("the active one to stop acting", lambda: pair.daemon_ended, 10)
+    assert pair.daemons.stop("cluesd") == LOST
+    pair.launch_daemon()  # as systemd does
+    for which in (pair, pair.second):
+        told = pair.wait_state(which, "standby")["troubles"]
+        assert any(str(pair.shared) in text for text in told), told
+    assert vms(pair) == before
+    away.rename(pair.shared)
+    # the one that had it goes on, and the other one does not take it
+    pair.wait_state(pair, "running")
+    assert pair.wait_state(pair.second, "standby")
+    (again,) = pair.completes(job)
+    assert (again.node, again.address) == (run.node, run.address)
+    assert pair.asked_for() == 1

@@ -282,3 +282,25 @@ def test_after_a_reload_new_adapters_are_used(parts: tuple[Held, Recorder, Execu
     act(executor, Open(("cpu-1",)))
     workers.work()
     assert fresh.asked == [("open", ("cpu-1",))]
+
+
+def test_nothing_is_asked_of_anybody_without_a_permit() -> None:
+    """The permit is asked for on the lane, when the call is about to be made: not when it was decided."""
+    permitted: list[str] = []
+
+    def permit() -> None:
+        permitted.append("asked")
+        raise Transient("nothing is done: the lease could not be renewed")
+
+    workers, recorder = Held(), Recorder()
+    executor = Executor(workers, recorder, {"cesnet": recorder}, request, recorder, permit)  # type: ignore[arg-type, dict-item]
+    for action in (Launch(CLAIM.key), Terminate(CLAIM.key, "cesnet", "i-1"), *(action for action, _ in ORDERS)):
+        act(executor, action)
+        assert permitted == []
+        workers.work()
+        assert permitted.pop() == "asked"
+        error = recorder.answers.pop()[-1]
+        assert isinstance(error, Transient | LrmsError), action
+        assert "lease" in str(error)
+    assert recorder.asked == []
+    assert executor.in_flight == frozenset()

@@ -11,10 +11,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from clues.api import wire
+from clues.api.server import ApiServer
 from clues.cli.commands.status import lines
 from clues.cli.tables import Style
 from clues.config import FrontEnds, Loaded, load
+from clues.doctor.front_ends import examine_front_ends
+from clues.doctor.frontend import examine_daemon
 from clues.errors import ConfigError
+from clues.model import Soundness
 from clues.registry import find_plugins
 from clues.standby import identity, restoring
 from clues.standby.face import make_face
@@ -22,6 +26,7 @@ from clues.standby.folder import SharedFolder
 from clues.standby.lease import Lease
 from clues.standby.waiting import StandBy, begin
 from clues.state_folder import cluster_id
+from tests.unit.api.serving import short_folder
 from tests.unit.config_example import EXAMPLE
 
 OTHER = "b" * 16
@@ -152,3 +157,29 @@ def test_it_tells_its_state_and_refuses_all_else_with_the_name_of_the_active_one
 def test_its_screen_shows_no_numbers_that_it_does_not_know() -> None:
     status = wire.ClusterStatus(cluster="deep", state="standby", troubles=("head-a is active",))
     assert lines(status, Style(width=80)) == ["deep    standby", "trouble   head-a is active"]
+
+
+def test_the_doctor_looks_at_the_shared_folder(home: Home) -> None:
+    home.shared.chmod(0o755)
+    ways = home.loaded.front_ends
+    (open_to_others, missing) = examine_front_ends(ways)
+    assert open_to_others.soundness is missing.soundness is Soundness.BAD
+    assert "chmod" in open_to_others.cure
+    home.shared.chmod(0o700)
+    (home.shared / Lease(7, OTHER, "head-a").file).touch()
+    (good,) = examine_front_ends(ways)
+    assert (good.soundness, "head-a holds" in good.text) == (Soundness.GOOD, True)
+    assert list(examine_front_ends(None)) == []
+
+
+def test_the_doctor_takes_one_that_stands_by_for_what_it_is() -> None:
+    face = make_face(lambda: "deep", lambda: "stands by: head-a is active", lambda: ["no share"])
+    with short_folder() as folder:
+        server = ApiServer(face, folder / "s.sock")
+        server.start()
+        try:
+            active, trouble = examine_daemon(str(folder / "s.sock"))
+        finally:
+            server.stop()
+    assert (active.soundness, active.text) == (Soundness.GOOD, "stands by: head-a is active")
+    assert (trouble.soundness, trouble.text) == (Soundness.BAD, "no share")
