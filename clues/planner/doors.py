@@ -75,9 +75,12 @@ def door_actions(
             by_node[claim.node].append(claim)
     orders = _Orders()
     spare: dict[str, list[Node]] = defaultdict(list)
+    # the others rest, as most nodes do
+    eager = {name for pool in view.settings.pools.values() if pool.mode is Mode.EAGER for name in pool.nodes}
+    awake = eager.union(view.awake, by_node)
     for name, pool in view.pool_by_node.items():
-        if name not in view.awake and name not in by_node and pool.mode is Mode.PLANNED:
-            continue  # it rests, as most nodes do
+        if name not in awake:
+            continue
         node = view.snapshot.nodes.get(name)
         if node is None or not node.understood:
             continue

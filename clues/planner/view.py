@@ -188,7 +188,7 @@ def make_view(world: World, settings: Settings, now: datetime) -> View:
         snapshot=snapshot,
         awake={name: node for name, node in nodes.items() if not node.resting},
         listings=listings,
-        pool_by_node={name: pool for pool in settings.pools.values() for name in pool.nodes},
+        pool_by_node=_pool_by_node(settings),
         overlay=world.overlay.fresh(now, limit),
         routers=routers_by_site(world.claims),
         unpriced=unpriced,
@@ -199,6 +199,13 @@ def make_view(world: World, settings: Settings, now: datetime) -> View:
         _by_key={(instance.site, instance.launch_key): instance for instance in ours if instance.launch_key},
         _by_id={(instance.site, instance.id): instance for instance in ours},
     )
+
+
+def _pool_by_node(settings: Settings) -> dict[str, Pool]:
+    found: dict[str, Pool] = {}
+    for pool in settings.pools.values():
+        found.update(dict.fromkeys(pool.nodes, pool))
+    return found
 
 
 def routers_by_site(claims: Mapping[str, Claim]) -> dict[str, Claim]:

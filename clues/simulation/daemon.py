@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from sqlite3 import Connection
@@ -17,17 +17,22 @@ from typing import Any, Protocol
 
 from clues.errors import LedgerError
 from clues.executor import Executor
-from clues.ledger import Commit, Ledger, open_ledger
+from clues.ledger import Commit, Ledger, SpendKey, open_ledger
 from clues.model import Action, Claim, ClaimState, LaunchRequest, Settings
 from clues.ports import Clock, Connector, Lrms, Overlay
 from clues.reconciler import Books, Counter, Observer, Reconciler
 from clues.reconciler.observer import BREATH
 from clues.simulation.naps import DOZE, Naps
+from clues.simulation.sameness import Sameness
 from clues.simulation.timeline import Event, Timeline
 from clues.simulation.workers import SimWorkers
 
 #: The cluster's UUID, the tag of all its VMs.
 CLUSTER = "0b5c4f0e-0000-4000-8000-000000000001"
+
+
+#: What was spent longer ago than a month is in no budget any more.
+_REMEMBERED = timedelta(days=32)
 
 
 class Killed(BaseException):
@@ -55,47 +60,48 @@ class SimLedger(Ledger):
 
     hooks: Hooks | None = None
     full = False
-    #: what VMs cost is written with the next other thing, as nobody restarts this daemon
+    #: nobody restarts this daemon nor reads what it did: only what is asked for again is written
     lazy = False
-    #: how often something else than what VMs cost was written
+    #: how often something else than what VMs cost was to be written
     changes = 0
 
     def __init__(self, path: Path | None, connection: Connection) -> None:
         super().__init__(path, connection)
-        self._later: dict[Any, float] = {}
+        self._spent: dict[SpendKey, float] = {}
 
     def commit(self, change: Commit) -> None:
         if change.empty:
             return
         if self.full:
             raise LedgerError("no space left on the device")
+        self.changes += bool(change.claims or change.memory or change.operator)
         if self.lazy:
-            change = self._with_spend(change)
+            for key, amount in (change.spend or {}).items():
+                self._spent[key] = self._spent.get(key, 0.0) + amount
+            change = replace(change, notes=(), memory=None, spend=None, booked_at=None)
             if change.empty:
                 return
         if self.hooks is not None:
             self.hooks.before_commit(change, self._states)
         super().commit(change)
-        self.changes += bool(change.claims or change.memory or change.operator)
         if self.hooks is not None:
             self.hooks.after_commit(change)
 
-    def _with_spend(self, change: Commit) -> Commit:
-        """Return the change with what VMs cost since the last one; an empty one where nothing else is written."""
-        for key, amount in (change.spend or {}).items():
-            self._later[key] = self._later.get(key, 0.0) + amount
-        rest = replace(change, spend=None)
-        if rest.empty:
-            return rest
-        spend, self._later = self._later, {}
-        return replace(change, spend=spend)
+    def spent(self, since: datetime, until: datetime) -> dict[tuple[str, str, str], float]:
+        found = super().spent(since, until)
+        for (hour, *owner), amount in self._spent.items():
+            if since <= hour < until:
+                pool, site, account = owner
+                found[pool, site, account] = found.get((pool, site, account), 0.0) + amount
+        return found
 
     def prune(self) -> None:
-        """Forget the past: what has ended, and all notes. For worlds that last for years and are never restarted."""
+        """Forget what has ended. For worlds that last for years and are never restarted."""
         with closing(self._db.cursor()) as cursor:
-            cursor.execute("DELETE FROM note_about")
-            cursor.execute("DELETE FROM notes")
             cursor.execute("DELETE FROM claims WHERE state = ?", (ClaimState.GONE,))
+        old = max((hour for hour, *_ in self._spent), default=None)
+        if old is not None:
+            self._spent = {key: one for key, one in self._spent.items() if old - key[0] < _REMEMBERED}
 
 
 def make_ledger(hooks: Hooks | None) -> SimLedger:
@@ -168,6 +174,8 @@ class SimDaemon:
         self.executor = executor
         self.reconciler.use(executor)
         self.counter = Counter(self.reconciler, self.books, self.observer, self.clock)
+        self.observer.looked = self._looked
+        self._same = Sameness(self)
         self.up = True
         self._wake_in(0.0)
 
@@ -224,6 +232,15 @@ class SimDaemon:
         except Exception as error:  # noqa: BLE001 - the real loop outlives it; here it is a defect to be told
             self._around.hooks.failed(error)
             return None
+
+    def _looked(self) -> None:
+        """Decide, unless the last decision still holds."""
+        if self.naps is None:
+            self.reconciler.tick()
+        elif not self._same.holds(self._around.time.passed):
+            self.reconciler.tick()
+            if self.reconciler.published is not None:
+                self._same.decided(self.naps.lasts(self.reconciler.published))
 
     # --- naps ---
 

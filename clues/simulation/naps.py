@@ -18,9 +18,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from clues.model import COMING, Claim, ClaimState, Published
+from clues.model import Claim, ClaimState, Published
 from clues.planner.market import standings
 from clues.planner.supply.warm import warm_wanted
+from clues.simulation.sameness import ON_THEIR_WAY
 from clues.simulation.slurm_parts import JobState, SimJob
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ LEISURE = 10.0
 WINDOWS = 360
 #: The longest nap.
 DAY = 86400.0
-
-_ON_THEIR_WAY = COMING | {ClaimState.DRAINING, ClaimState.STOPPING, ClaimState.FAILED}
 
 
 class Naps:
@@ -118,7 +117,7 @@ class Naps:
         now, daemon, plan = self._time.passed, self._daemon, published.plan
         ends = [now + DAY, self._windows_end(now)]
         for claim in daemon.books.claims.values():
-            if claim.state in _ON_THEIR_WAY or (
+            if claim.state in ON_THEIR_WAY or (
                 claim.state is ClaimState.READY and plan.again_at is None and self._is_idle(claim)
             ):
                 ends.append(now + DOZE)
@@ -168,7 +167,7 @@ class Naps:
         if self._asked == published.ticks or published.plan.claims:
             return False
         self._asked = published.ticks
-        if any(claim.state in _ON_THEIR_WAY for claim in daemon.books.claims.values()):
+        if any(claim.state in ON_THEIR_WAY for claim in daemon.books.claims.values()):
             return False
         if all(one.could_start == 0 for one in standings(published, daemon.clock.now())):
             self._full_at = now

@@ -50,13 +50,13 @@ class SimSlurm(SimQueue):
     # --- reading ---
 
     def pictures(self) -> dict[str, Node]:
-        """Return all nodes as they are now."""
-        for name in self.touched:
-            self._pictures[name] = self.nodes[name].picture()
-        self.touched.clear()
+        """Return all nodes as they are now; the same object while none of them has changed."""
+        if self.touched:
+            self._pictures = self._pictures | {name: self.nodes[name].picture() for name in self.touched}
+            self.touched.clear()
         if len(self._pictures) != len(self.nodes):  # never by chance: the order is that of slurm.conf
             self._pictures = {name: self.nodes[name].picture() for name in self.nodes}
-        return dict(self._pictures)
+        return self._pictures
 
     # --- nodes: what commands do ---
 

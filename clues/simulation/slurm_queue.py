@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import replace
+from operator import is_
 from random import Random
 
 from clues.model import NOTHING, Job
@@ -42,10 +43,11 @@ class SimQueue:
         self.on_leisure: Callable[[SimJob], None] = nothing
         self._pass_due = False
         self._job_pictures: dict[str, Job] = {}
+        self._jobs_told: tuple[Job, ...] = ()
         self.touched: set[str] = set()
 
     def job_pictures(self) -> tuple[Job, ...]:
-        """Return all jobs that are not over."""
+        """Return all jobs that are not over; the same object while none of them has changed."""
         known = self._job_pictures
         found = []
         for name, job in self.active.items():
@@ -53,7 +55,9 @@ class SimQueue:
             if picture is None:
                 picture = known[name] = job.picture(self._time)
             found.append(picture)
-        return tuple(found)
+        if len(found) != len(self._jobs_told) or not all(map(is_, found, self._jobs_told)):
+            self._jobs_told = tuple(found)
+        return self._jobs_told
 
     def submit(self, job: SimJob) -> None:
         """Take a job into the queue."""

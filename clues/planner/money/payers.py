@@ -7,7 +7,7 @@ as nobody else does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from clues.model import Claim, ClusterSnapshot, Job
 
@@ -28,7 +28,10 @@ def payers(claims: Iterable[Claim], snapshot: ClusterSnapshot | None) -> dict[st
     return {claim.key: _shares(claim, on_node.get(claim.node, ())) for claim in claims}
 
 
-def _shares(claim: Claim, jobs: Iterable[Job]) -> Shares:
+def _shares(claim: Claim, jobs: Collection[Job]) -> Shares:
+    accounts = {job.account for job in jobs}
+    if len(accounts) == 1:
+        return dict.fromkeys(accounts, 1.0)
     weights: dict[str, float] = {}
     for job in jobs:
         weights[job.account] = weights.get(job.account, 0.0) + max(1, job.request.cpus_total) / max(1, len(job.nodes))

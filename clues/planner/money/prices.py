@@ -8,7 +8,7 @@ clouds are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -73,12 +73,22 @@ def with_prices(settings: Settings, terms: Mapping[str, SiteTerms]) -> tuple[Set
             wrong[offer.key] = found.trouble
         return offer if found.amount is None else replace(offer, price_per_hour=found.amount)
 
+    if not any(one.price_per_hour is None for one in _all_offers(settings)):
+        return settings, wrong  # as the configuration has them all
     pools = {name: _with_offers(pool, tuple(map(priced, pool.offers))) for name, pool in settings.pools.items()}
     sites = {
         name: _with_router(site, priced(site.router.offer)) if site.router else site
         for name, site in settings.sites.items()
     }
     return replace(settings, pools=pools, sites=sites), wrong
+
+
+def _all_offers(settings: Settings) -> Iterator[Offer]:
+    for pool in settings.pools.values():
+        yield from pool.offers
+    for site in settings.sites.values():
+        if site.router is not None:
+            yield site.router.offer
 
 
 def _with_offers(pool: Pool, offers: tuple[Offer, ...]) -> Pool:

@@ -81,13 +81,14 @@ def _replaced(
         return
     differing = []
     for claim in mine:
-        node = view.node(claim.node)
+        old, other = too_old(view, pool, claim), differs(pool, claim)
+        node = view.node(claim.node) if old or other else None  # nearly all of them are as they should be
         if node is None or not node.usable or not node.understood or not view.reachable(claim):
             continue
         if is_spoken_for(claim, node) or (claim.node in wanted and not node.busy):
             continue  # a job is about to start there
-        if why := too_old(view, pool, claim):
-            yield claim, Leaving.OLD, why
-        elif not node.busy and (why := differs(pool, claim)):
-            differing.append((claim, Leaving.DIFFERS, why))
+        if old:
+            yield claim, Leaving.OLD, old
+        elif not node.busy:
+            differing.append((claim, Leaving.DIFFERS, other))
     yield from differing

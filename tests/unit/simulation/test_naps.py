@@ -10,6 +10,7 @@ import pytest
 
 from clues.model import Limits, Offer, Pool, Resources, Settings, Site, Warm, Window
 from clues.simulation.profiles import Delay
+from clues.simulation.sameness import Sameness
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
 from clues.simulation.trials.traces import TraceJob
@@ -77,3 +78,23 @@ def test_naps_change_no_decision(apart: float, sizes: tuple[int, ...], vms: int 
     assert sorted(napping.waits) == pytest.approx(sorted(awake.waits), abs=SECONDS)
     assert napping.total.cost == pytest.approx(awake.total.cost, rel=0.02)
     assert napping.events < awake.events / 3
+
+
+@pytest.mark.parametrize(("vms", "nodes"), [(None, 6), (1, 3)])
+def test_a_look_that_shows_nothing_new_is_left_without_a_decision_and_nothing_else_is(
+    vms: int | None, nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, jobs = _settings(vms, nodes), _jobs(16, 200.0, (1, 8, 16), seed=3)
+    left_out = []
+    whether = Sameness.holds
+
+    def counted(self: Sameness, now: float) -> bool:
+        left_out.append(whether(self, now))
+        return left_out[-1]
+
+    monkeypatch.setattr(Sameness, "holds", counted)
+    without = run_trial("clues", settings, fit(jobs, settings), Conditions(boot=Delay(120)))
+    assert 0.02 < sum(left_out) / len(left_out) < 0.5
+    monkeypatch.setattr(Sameness, "holds", lambda self, now: False)
+    with_all = run_trial("clues", settings, fit(jobs, settings), Conditions(boot=Delay(120)))
+    assert (without.waits, without.total, without.events) == (with_all.waits, with_all.total, with_all.events)
