@@ -20,6 +20,8 @@ pytestmark = pytest.mark.real
 
 #: The lease of 3 s, a quarter on top, a look, and a start of the daemon on a busy machine.
 TAKEOVER_SECONDS = 15.0
+#: The same, and a router that finds its central point dead after four seconds, and again.
+TUNNEL_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -118,3 +120,36 @@ def test_without_the_shared_folder_nobody_acts_and_nothing_is_lost(pair: TwoFron
     (again,) = pair.completes(job)
     assert (again.node, again.address) == (run.node, run.address)
     assert pair.asked_for() == 1
+
+
+@pytest.fixture
+def tunnelled(tmp_path: Path) -> Iterator[TwoFrontEnds]:
+    pair = TwoFrontEnds(
+        tmp_path / "pair", in_a_hurry(overlay=True, cpu_nodes="cpu-[01-03]", vms={"cesnet": 1, "upv": 3})
+    )
+    with pair:
+        yield pair
+
+
+@pytest.mark.slow
+def test_routers_go_on_at_the_second_front_end_with_the_jobs_behind_them(tunnelled: TwoFrontEnds) -> None:
+    """The address has moved: central point, enrolment and all are the second front-end's, and no VM is told."""
+    pair = tunnelled
+    job = pair.submit("--constraint=upv", seconds=25)
+    run = pair.running(job, 60)
+    before = vms(pair)
+    assert len(before) == 2  # the router and the worker
+    died = time.monotonic()
+    pair.fail_over()
+    pair.look_at_second()
+    pair.until("the router to have its tunnel again", lambda: _up(pair), 40)
+    assert time.monotonic() - died < TUNNEL_SECONDS
+    assert vms(pair) == before
+    more = pair.submit("--constraint=upv", "--exclude=" + run.node)
+    assert len(pair.completes(more, 60)) == 1  # enrolled through the tunnel
+    (only,) = pair.completes(job, 60)
+    assert only.address == run.address
+
+
+def _up(pair: TwoFrontEnds) -> bool:
+    return any(link["site"] == "upv" and link["state"] == "up" for link in pair.status()["links"])
