@@ -26,6 +26,7 @@ from clues.model import (
     CaStep,
     Claim,
     Deed,
+    JobUse,
     LoggedDeed,
     LoggedNote,
     Maintenance,
@@ -42,6 +43,7 @@ from clues.model import (
 )
 from clues.places import Places
 from clues.planner.rehearse import rehearse
+from clues.ports import Accounting
 from clues.reconciler import Books, Clerk, Counter, Observer, Reconciler
 from clues.vmlogs.reader import LogReader
 
@@ -82,6 +84,7 @@ class Daemon:
         self._clerk = Clerk(books, ledger, clock)
         self._owner = -1
         self._what_if, self._rehearsing = what_if, threading.Lock()
+        self._accounting = threading.Lock()
         self._running = False
         self._changed = threading.Condition()
         self._shown: Published | None = None
@@ -206,6 +209,18 @@ class Daemon:
     def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
         """Return what was spent in each hour."""
         return self._ledger.spending(since, until)
+
+    def claims_between(self, begin: datetime, end: datetime) -> list[Claim]:
+        """Return the claims of a time."""
+        return self._ledger.claims_between(begin, end)
+
+    def job_uses(self, begin: datetime, end: datetime) -> Sequence[JobUse]:
+        """Ask the batch system's accounting, on the caller's own thread, for one caller at a time."""
+        lrms = self._observer.lrms_in_use()
+        if not isinstance(lrms, Accounting):
+            raise InvalidRequest("this batch system tells no accounting: users, QOSs and single jobs are not known")
+        with self._accounting:
+            return lrms.job_uses(begin, end)
 
     def past_claims(self, node: str, limit: int) -> list[Claim]:
         """Return the latest claims of a node."""

@@ -29,7 +29,7 @@ from clues.api.limiter import Limiter, RateLimit
 from clues.api.maintenance import make_maintenance
 from clues.api.orders_routes import Hostlist, expand, make_orders, make_trials
 from clues.api.page import make_page
-from clues.api.records_routes import make_records
+from clues.api.records_routes import make_cost, make_records
 from clues.api.respond import as_json
 from clues.api.vrouter_routes import make_routes
 from clues.api.watching import LONGEST_WAIT_SECONDS, Pictures, Timeout, Wait
@@ -82,6 +82,7 @@ def make_app(
     eyes = eyes if door is None else token_eyes
     app.include_router(_reads(control, pictures, explain, eyes), prefix="/v1")
     app.include_router(make_following(control, pictures, eyes, stopping or Event(), now, limiter), prefix="/v1")
+    app.include_router(make_cost(control, pictures, now, eyes), prefix="/v1")
     if door is None:  # a browser shows no token
         app.include_router(make_page(pictures, eyes))
     for routes in (

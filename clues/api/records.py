@@ -7,9 +7,12 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from clues.api import views, wire_records
 from clues.api.lens import utc
-from clues.model import Claim, LoggedNote, Period, SpentRow
+from clues.model import Claim, LoggedNote, Period, Share
 from clues.planner.money.billing import charged
 from clues.planner.money.periods import bounds
+
+#: Money is told to so many digits behind the point.
+DIGITS = 4
 
 #: Rows by the year would be hundreds of thousands: nobody reads more at once.
 LONGEST = timedelta(days=366 * 5)
@@ -54,31 +57,44 @@ def moment(text: str, zone: tzinfo) -> datetime:
 
 
 def cost(
-    rows: Iterable[SpentRow], by: Sequence[str], since: datetime, until: datetime, zone: tzinfo, currency: str
+    shares: Iterable[Share], by: Sequence[str], since: datetime, until: datetime, zone: tzinfo, currency: str
 ) -> wire_records.CostList:
-    """Return the money told apart *by* these keys: times in order, of each the greatest amount first."""
+    """Return the money told apart *by* these keys: times in order, of each the greatest amount first. Rows add up to
+    the total, to the last digit that is told."""
     by = list(dict.fromkeys(by))
+    of_jobs = not wire_records.OF_JOBS.isdisjoint(by)
     days: dict[datetime, date] = {}
     amounts: dict[tuple[str, ...], float] = {}
-    for row in rows:
-        day = days.get(row.hour)
+    for share in shares:
+        day = days.get(share.hour)
         if day is None:
-            day = days[row.hour] = row.hour.astimezone(zone).date()
-        parts = {
-            "pool": row.pool,
-            "site": row.site,
-            "account": row.account,
-            "day": day.isoformat(),
-            "month": day.isoformat()[:7],
-        }
-        key = tuple(parts[one] for one in by)
-        amounts[key] = amounts.get(key, 0.0) + row.amount
+            day = days[share.hour] = share.hour.astimezone(zone).date()
+        parts = {"day": day.isoformat(), "month": day.isoformat()[:7]}
+        key = [parts[one] if one in parts else getattr(share, one) for one in by]
+        key.append(share.use if of_jobs and share.use != "job" else "")
+        amounts[tuple(key)] = amounts.get(tuple(key), 0.0) + share.amount
     times = [at for at, one in enumerate(by) if one in ("day", "month")]
     order = sorted(amounts, key=lambda key: ([key[at] for at in times], -amounts[key], key))
-    told = [wire_records.CostRow(**dict(zip(by, key, strict=True)), amount=round(amounts[key], 4)) for key in order]
+    rounded = in_step([amounts[key] for key in order])
+    names = [*by, "use"]
+    told = [
+        wire_records.CostRow(**dict(zip(names, key, strict=True)), amount=amount)
+        for key, amount in zip(order, rounded, strict=True)
+    ]
     return wire_records.CostList(
-        tuple(told), tuple(by), utc_of(since), utc_of(until), round(sum(amounts.values()), 4), currency
+        tuple(told), tuple(by), utc_of(since), utc_of(until), round(sum(amounts.values()), DIGITS), currency
     )
+
+
+def in_step(amounts: Iterable[float]) -> list[float]:
+    """Return *amounts* rounded so that they add up to their rounded sum: each is off by less than its last digit."""
+    found, whole, told = [], 0.0, 0.0
+    for amount in amounts:
+        whole += amount
+        part = round(round(whole, DIGITS) - told, DIGITS)
+        found.append(part)
+        told = round(told + part, DIGITS)
+    return found
 
 
 def utc_of(at: datetime) -> str:

@@ -1,17 +1,21 @@
-"""The routes of ``/v1`` that read the ledger, for operators: what was spent, and the whole story of a node."""
+"""The routes of ``/v1`` that read the ledger: what was spent, for users what their own jobs cost; and the whole story
+of a node, for operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from clues.api import problems, records, wire_records
 from clues.api.respond import as_json
 from clues.api.watching import Pictures
+from clues.model import Share
 from clues.planner.money.periods import zone_named
+from clues.planner.money.sharing import share_out
 from clues.ports import Control
 
 #: One claim makes about ten.
@@ -23,24 +27,6 @@ When = Annotated[str, Query(max_length=40, description="a day, a month, or a tim
 def make_records(control: Control, pictures: Pictures, now: Callable[[], datetime]) -> APIRouter:
     """Return the routes over *control*."""
     routes = APIRouter()
-
-    @routes.get("/cost", response_model=wire_records.CostList)
-    def cost(
-        by: Annotated[
-            list[Literal["pool", "site", "account", "day", "month"]] | None,
-            Query(max_length=5, description="by what it is told apart; by pool without any"),
-        ] = None,
-        since: When = "",
-        until: When = "",
-    ) -> Response:
-        settings = pictures.lens().published.settings
-        zone = zone_named(settings.budgets.time_zone)
-        try:
-            begin, end = records.span(since, until, now(), zone)
-        except records.NoSuchTime as error:
-            raise problems.refuse(400, "Not a time", str(error)) from error
-        rows = control.spending(begin, end)
-        return as_json(records.cost(rows, by or ["pool"], begin, end, zone, settings.currency))
 
     @routes.get("/claims/{node}", response_model=wire_records.NodeHistory)
     def claims(
@@ -54,5 +40,43 @@ def make_records(control: Control, pictures: Pictures, now: Callable[[], datetim
             raise problems.refuse_names("nothing is known of such a node", [node], known)
         notes = {one.key: control.notes(about=one.key, limit=_MOST_NOTES) for one in found}
         return as_json(records.history(node, found, notes, now(), lens.published.settings.currency))
+
+    return routes
+
+
+def make_cost(
+    control: Control, pictures: Pictures, now: Callable[[], datetime], eyes: Callable[[Request], str | None]
+) -> APIRouter:
+    """Return the route that tells money: operators all of it, users that of their own jobs."""
+    routes = APIRouter()
+
+    @routes.get("/cost", response_model=wire_records.CostList)
+    def cost(
+        request: Request,
+        by: Annotated[
+            list[Literal["pool", "site", "market", "account", "user", "qos", "job", "day", "month"]] | None,
+            Query(max_length=9, description="by what it is told apart; by pool without any"),
+        ] = None,
+        since: When = "",
+        until: When = "",
+    ) -> Response:
+        settings = pictures.lens().published.settings
+        zone, keys, own = zone_named(settings.budgets.time_zone), by or ["pool"], eyes(request)
+        try:
+            begin, end = records.span(since, until, now(), zone)
+        except records.NoSuchTime as error:
+            raise problems.refuse(400, "Not a time", str(error)) from error
+        rows = control.spending(begin, end)
+        shares: Iterable[Share] = (Share(one.hour, one.pool, one.site, one.account, one.amount) for one in rows)
+        jobs_asked = own is not None or not wire_records.OF_JOBS.isdisjoint(keys)
+        if jobs_asked or "market" in keys:
+            # a VM that was charged ahead has ended before the hour in which it was booked, at most a day
+            claims = control.claims_between(begin - timedelta(days=1), end)
+            uses = control.job_uses(begin - timedelta(days=1), end) if jobs_asked else ()
+            shares = share_out(rows, claims, uses, now())
+        if own is not None:
+            shares = (one for one in shares if one.user == own)
+        told = records.cost(shares, keys, begin, end, zone, settings.currency)
+        return as_json(replace(told, user=own or ""))
 
     return routes

@@ -10,10 +10,17 @@ from clues.api.wire import VERSION, EventView, listed
 COST_KEYS: dict[str, str] = {
     "pool": "pool of the node; empty: routers",
     "site": "site of the VM",
+    "market": "on-demand or spot",
     "account": "Slurm account whose jobs ran there, or for which it was started; empty: nobody's",
+    "user": "user whose jobs ran there; needs Slurm's accounting, as do the next two",
+    "qos": "QOS of those jobs",
+    "job": "one job",
     "day": "day, in the time zone of the budgets",
     "month": "month, in the time zone of the budgets",
 }
+
+#: Those of them that only Slurm's accounting knows.
+OF_JOBS = frozenset({"user", "qos", "job"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,13 @@ class CostRow:
     pool: str = ""
     site: str = ""
     account: str = ""
+    market: str = ""
+    user: str = ""
+    qos: str = ""
+    job: str = ""
+    #: why nobody stands there, where it is told apart by users, QOSs or jobs: ``idle``, ``router`` or ``unknown``;
+    #: empty: somebody does
+    use: str = ""
     amount: float = 0.0
 
 
@@ -39,6 +53,8 @@ class CostList:
     until: str = ""
     total: float = 0.0
     currency: str = ""
+    #: whose jobs alone are told; empty: all
+    user: str = ""
     apiVersion: str = VERSION  # noqa: N815
 
 

@@ -166,6 +166,13 @@ class Ledger:
         sql = "SELECT document FROM claims WHERE node = ? ORDER BY generation DESC LIMIT ?"
         return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (node, limit), self._reader())]
 
+    def claims_between(self, begin: datetime, end: datetime) -> list[Claim]:
+        """Return the claims that had, or may have had, a VM between two moments. Any thread."""
+        sql = "SELECT document FROM claims WHERE ended > ? UNION ALL SELECT document FROM claims WHERE state != ?"
+        rows = self._rows(sql, (begin.timestamp(), ClaimState.GONE), self._reader())
+        claims = (_CLAIM.validate_json(text) for (text,) in rows)
+        return [claim for claim in claims if (claim.launched_at or claim.created_at) < end]
+
     def ended_since(self, since: datetime) -> list[Claim]:
         """Return claims that ended after *since*: their addresses rest."""
         sql = "SELECT document FROM claims WHERE ended > ?"

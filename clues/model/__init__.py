@@ -3,6 +3,7 @@
 Everything else speaks in these: adapters make them, the planner compares them, the ledger stores them.
 """
 
+from clues.model.accounting import USES, JobUse, Share
 from clues.model.authority import CaGeneration, CaStatus, CaStep
 from clues.model.breaker import Breaker, BreakerState, pool_key
 from clues.model.catalogue import Attach, Billing, Limits, Market, Mode, Offer, Pace, Pool, RouterPlan, Settings, Site
@@ -80,6 +81,7 @@ __all__ = [
     "NOTHING",
     "OUR_REASON",
     "SERVING",
+    "USES",
     "Accuracy",
     "Action",
     "Annotate",
@@ -114,6 +116,7 @@ __all__ = [
     "InstanceState",
     "Job",
     "JobLimit",
+    "JobUse",
     "Kind",
     "Launch",
     "LaunchOutcome",
@@ -161,6 +164,7 @@ __all__ = [
     "RouterPlan",
     "Seen",
     "Settings",
+    "Share",
     "ShortcutStatus",
     "Site",
     "SiteTerms",

@@ -9,13 +9,14 @@ All calls block and may be slow; the core makes them on its workers' threads, ne
 
 from clues.ports.connector import Connector, batch_of
 from clues.ports.control import Control
-from clues.ports.lrms import Lrms
+from clues.ports.lrms import Accounting, Lrms
 from clues.ports.overlay import Lost, Overlay, Reservation, nothing_lost
 from clues.ports.plugins import ConnectorPlugin, LrmsPlugin, OverlayPlugin, PluginContext
 from clues.ports.provision import Provision, Secret, Vault
 from clues.ports.running import Clock, Workers, ends, looks
 
 __all__ = [
+    "Accounting",
     "Clock",
     "Connector",
     "ConnectorPlugin",

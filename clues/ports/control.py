@@ -11,6 +11,7 @@ from clues.model import (
     CaStep,
     Claim,
     Deed,
+    JobUse,
     LoggedDeed,
     LoggedNote,
     Maintenance,
@@ -47,6 +48,18 @@ class Control(Protocol):
 
     def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
         """Return what was spent in each hour that began from *since* on and before *until*, oldest first."""
+        ...
+
+    def claims_between(self, begin: datetime, end: datetime) -> list[Claim]:
+        """Return all claims, routers' too, that may have had a VM between two moments."""
+        ...
+
+    def job_uses(self, begin: datetime, end: datetime) -> Sequence[JobUse]:
+        """Return which jobs ran where between two moments, by the batch system's accounting. It may take its time.
+
+        :raises clues.errors.InvalidRequest: it keeps none; the text says how it would.
+        :raises clues.errors.LrmsError: it cannot be asked now.
+        """
         ...
 
     def past_claims(self, node: str, limit: int) -> list[Claim]:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from clues.model import (
     ClusterSnapshot,
+    JobUse,
     Settings,
 )
 from clues.ports.provision import Provision
+
+
+@runtime_checkable
+class Accounting(Protocol):
+    """What a batch system may do besides: tell which jobs ran where."""
+
+    def job_uses(self, begin: datetime, end: datetime) -> Sequence[JobUse]:
+        """Return all runs of jobs between two moments, each once. Called by any thread; may take its time.
+
+        :raises clues.errors.InvalidRequest: it keeps no accounting; the text says how it would.
+        :raises clues.errors.LrmsError: it cannot be asked now.
+        """
+        ...
 
 
 class Lrms(Protocol):

@@ -16,10 +16,22 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from clues.errors import LrmsError
-from clues.model import ClusterSnapshot, Pool, Settings
+from clues.model import ClusterSnapshot, JobUse, Pool, Settings
 from clues.places import Places
 from clues.ports import PluginContext, Provision, Vault
-from lrms.slurm import check, config_text, fragment, hook_check, jobs, nodes, power, reservations, spool, worker
+from lrms.slurm import (
+    accounting,
+    check,
+    config_text,
+    fragment,
+    hook_check,
+    jobs,
+    nodes,
+    power,
+    reservations,
+    spool,
+    worker,
+)
 from lrms.slurm.charges import Charges, Told, charges_format, read_charges
 from lrms.slurm.commands import Commands
 from lrms.slurm.counters import read_counters
@@ -203,6 +215,9 @@ class Slurm:
 
     def annotate(self, job: str, text: str) -> None:
         power.annotate(self.commands, job, text)
+
+    def job_uses(self, begin: datetime, end: datetime) -> Sequence[JobUse]:
+        return accounting.read_uses(self.tools, begin, end)
 
     def forget(self, requests: Sequence[str]) -> None:
         if self.places is None:

@@ -11,14 +11,18 @@ from clues.cli.output import View, parse
 from clues.cli.tables import Column, Style, table
 
 #: What an empty cell means on a screen.
-_NOBODY = {"pool": "(routers)", "account": "(no account)"}
+_NOBODY = {"pool": "(routers)", "account": "(no account)", "market": "(unknown)"}
+#: ... where no user, QOS or job stands.
+_NO_JOB = {"idle": "(idle)", "router": "(routers)", "unknown": "(unknown)"}
 
 
 def _columns(answer: wire.CostList) -> tuple[Column[wire.CostRow], ...]:
     def cell(key: str) -> Column[wire.CostRow]:
-        return Column(
-            key.upper(), lambda row: getattr(row, key) or _NOBODY.get(key, words.NOTHING), least=8, essential=True
-        )
+        def text(row: wire.CostRow) -> str:
+            nobody = _NO_JOB.get(row.use, words.NOTHING) if key in wire.OF_JOBS else _NOBODY.get(key, words.NOTHING)
+            return getattr(row, key) or nobody
+
+        return Column(key.upper(), text, least=8, essential=True)
 
     amount: Column[wire.CostRow] = Column(
         answer.currency or "AMOUNT", lambda row: f"{row.amount:.2f}", right=True, essential=True
@@ -29,6 +33,8 @@ def _columns(answer: wire.CostList) -> tuple[Column[wire.CostRow], ...]:
 def _lines(answer: wire.CostList, style: Style) -> list[str]:
     when = f"from {words.local_time(answer.since)} to {words.local_time(answer.until)}"
     total = f"{answer.total:.2f} {answer.currency}".strip()
+    if answer.user:
+        when += f", for jobs of {answer.user}"
     if not answer.rows:
         return [style.cut(f"nothing was spent {when}")]
     return [*table(answer.rows, _columns(answer), style), "", style.cut(f"total {total} {when}")]
@@ -49,6 +55,7 @@ def _csv(answer: wire.CostList) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     by = [key for key in answer.by if key in wire.COST_KEYS]
+    by += [] if wire.OF_JOBS.isdisjoint(by) else ["use"]
     writer.writerow([*by, "amount", "currency"])
     writer.writerows([*(getattr(row, key) for key in by), f"{row.amount:.4f}", answer.currency] for row in answer.rows)
     return text.getvalue()
@@ -91,16 +98,20 @@ def _arguments(parser: ArgumentParser) -> None:
 
 COMMAND = Command(
     words=("cost",),
-    summary="show what was spent, by pool, site, account, day or month",
+    summary="show what was spent, by pool, site, market, account, user, QOS, job, day or month",
     run=_run,
     arguments=_arguments,
     about="What the ledger has booked: the price of each VM for the time that its provider charges, by the hour, also "
     "for the time in which no daemon ran. Days begin in the time zone of the budgets. An account pays for a VM while "
-    "its jobs run there, and for its start; what nobody's job used stands under no account. Users, QOSs and single "
-    "jobs are not booked. With `-o csv` there is one row for each line, for a spreadsheet; routers have no pool, and "
-    "what nobody used no account.",
+    "its jobs run there, and for its start; what nobody's job used stands under no account. By user, QOS and job it is "
+    "shared out with Slurm's accounting (sacct, where there is a slurmdbd): what is booked for an account goes to its "
+    "jobs by the time and the part of the VM's CPUs or GPUs that they held, a VM's start to the job that it was bought "
+    "for; what nobody used is idle. The sum is always what is booked. Who is no operator sees what their own jobs "
+    "cost. With `-o csv` there is one row for each line, for a spreadsheet; routers have no pool, what nobody used no "
+    "account, and `use` says why no user stands there.",
     examples=(
         ("clues cost", "this month, by pool"),
+        ("clues cost --by user,job --since 2026-11", "what each job cost"),
         ("clues cost --by day,site --since 2026-11-01 --until 2026-11-08", "a week"),
         ("clues cost --by month,account --since 2026-01 -o csv > 2026.csv", "the year's bill of each account"),
     ),

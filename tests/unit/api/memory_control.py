@@ -14,6 +14,7 @@ from clues.model import (
     CaStep,
     Claim,
     Deed,
+    JobUse,
     LoggedDeed,
     LoggedNote,
     Maintenance,
@@ -61,6 +62,9 @@ class MemoryControl:
         #: how every VM is reached; None: there is none
         self.ssh: SshWay | None = None
         self.spent_rows: list[SpentRow] = []
+        self.claims: list[Claim] = []
+        #: None: there is no accounting
+        self.uses: list[JobUse] | None = None
         #: by node, the newest first
         self.ended_claims: dict[str, list[Claim]] = {}
         self.records: list[Deed] = []
@@ -87,6 +91,16 @@ class MemoryControl:
 
     def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
         return [one for one in self.spent_rows if since <= one.hour < until]
+
+    def claims_between(self, begin: datetime, end: datetime) -> list[Claim]:
+        return [
+            one for one in self.claims if (one.launched_at or one.created_at) < end and begin < (one.ended_at or end)
+        ]
+
+    def job_uses(self, begin: datetime, end: datetime) -> Sequence[JobUse]:
+        if self.uses is None:
+            raise InvalidRequest("Slurm keeps no accounting")
+        return [one for one in self.uses if one.begin < end and begin < (one.end or end)]
 
     def past_claims(self, node: str, limit: int) -> list[Claim]:
         return self.ended_claims.get(node, [])[:limit]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from clues.api.app import make_app
 from clues.api.peer import _groups
 from clues.api.privacy import as_seen_by, eyes_of
 from clues.cli import client
-from clues.model import Forecast, Observed, Outlook, Plan, Published, Seen, Verdict
+from clues.model import Forecast, JobUse, Observed, Outlook, Plan, Published, Seen, SpentRow, Verdict
 from clues.places import Places
 from tests.unit.api.memory_control import MemoryControl, explain
 from tests.unit.api.serving import serve
@@ -126,6 +127,28 @@ def test_no_answer_names_others_jobs(as_alice: TestClient, path: str) -> None:
     assert '"2"' not in text
 
 
+def test_everybody_sees_what_their_own_jobs_cost_and_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy, "eyes_of", lambda _request: "alice")
+    control = MemoryControl(picture())
+    hour = NOW - timedelta(hours=1)
+    control.spent_rows = [
+        SpentRow(hour, "cpu", "cesnet", "art", 6.0),
+        SpentRow(hour, "cpu", "cesnet", "", 1.0),
+        SpentRow(hour, "", "cesnet", "", 0.5),
+    ]
+    control.claims = [make_claim("cpu-1", launched_at=hour, used_at=hour)]
+    runs = (("1", "alice", 2), ("2", "bob", 4))
+    control.uses = [JobUse(job, user, "art", "normal", ("cpu-1",), hour, None, cpus) for job, user, cpus in runs]
+    app = make_app(control, explain, lambda _accept: (b"", "text/plain"), now=lambda: NOW, open_to_all=True)
+    with TestClient(app, base_url="http://localhost") as asked:
+        for by in ("user", "job", "account", "pool", "market"):
+            answer = asked.get(f"/v1/cost?by={by}&since=2026-03-01").json()
+            assert ([row["amount"] for row in answer["rows"]], answer["total"], answer["user"]) == ([2.0], 2.0, "alice")
+            assert "bob" not in json.dumps(answer)
+        control.uses = None
+        assert asked.get("/v1/cost").status_code == 400, "without an accounting nothing is known to be theirs"
+
+
 def test_ones_own_job_is_told(as_alice: TestClient) -> None:
     assert [job["id"] for job in as_alice.get("/v1/jobs").json()["jobs"]] == ["1"]
     assert [event["text"] for event in as_alice.get("/v1/events?about=job 1").json()["events"]] == ["yours"]
@@ -133,7 +156,19 @@ def test_ones_own_job_is_told(as_alice: TestClient) -> None:
 
 def test_what_acts_or_tells_secrets_is_for_operators(as_alice: TestClient) -> None:
     """Whoever adds a route that is for everybody says so here."""
-    everybodys = {"status", "nodes", "jobs", "sites", "offers", "events", "explain", "version", "stream", "history"}
+    everybodys = {
+        "cost",
+        "status",
+        "nodes",
+        "jobs",
+        "sites",
+        "offers",
+        "events",
+        "explain",
+        "version",
+        "stream",
+        "history",
+    }
     app = as_alice.app
     assert isinstance(app, FastAPI)
     closed = [

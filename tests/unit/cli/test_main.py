@@ -137,10 +137,21 @@ def test_what_is_wrong_with_a_maintenance_is_told_before_anybody_is_asked(words:
     assert told in result.err
 
 
+def test_by_users_it_is_shared_out_and_without_an_accounting_it_is_said_how_to_get_one(api: Api) -> None:
+    api.control.spent_rows = [SpentRow(ago(hours=1), "gpu", "aws", "art", 2.5)]
+    refused = clues("cost", "--by", "user", "--since", "2026-03-01", socket=api.path)
+    assert (refused.code, refused.out) == (1, "")
+    assert "keeps no accounting" in refused.err
+    api.control.uses = []
+    result = clues("cost", "--by", "user", "--since", "2026-03-01", "-o", "csv", socket=api.path)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "user,use,amount,currency\n,unknown,2.5000,EUR\n"
+
+
 def test_what_money_is_not_told_apart_by_is_named_with_what_it_is() -> None:
-    result = clues("cost", "--by", "user")
+    result = clues("cost", "--by", "colour")
     assert (result.code, result.out) == (2, "")
-    assert "'user' is not one of pool, site, account, day, month" in result.err
+    assert "'colour' is not one of pool, site, market, account, user, qos, job, day, month" in result.err
 
 
 def test_a_vms_log_is_shown_without_what_moves_the_terminal(api: Api) -> None:

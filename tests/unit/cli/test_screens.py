@@ -38,7 +38,7 @@ from clues.cli.commands import sites as sites_command
 from clues.cli.commands import vrouter as vrouter_command
 from clues.cli.output import View, parse
 from clues.cli.tables import Style
-from clues.model import Change, ClaimState, Fate, Market, Purchase, Rehearsal, SpentRow
+from clues.model import Change, ClaimState, Fate, Market, Purchase, Rehearsal, Share
 from tests.unit.api.joined import joined, make_ca, make_hub, make_router, make_shortcut, make_status, make_tunnel
 from tests.unit.builders import NOW, ago, haggled, hybrid, make_claim, make_note, make_offer
 
@@ -84,11 +84,24 @@ REHEARSAL = Rehearsal(
 )
 SPENT = records.cost(
     [
-        SpentRow(ago(days=2), "gpu", "aws", "physics", 31.4),
-        SpentRow(ago(days=1), "", "aws", "", 1.2),
-        SpentRow(ago(hours=1), "gpu", "aws", "", 0.49),
+        Share(ago(days=2), "gpu", "aws", "physics", 31.4),
+        Share(ago(days=1), "", "aws", "", 1.2),
+        Share(ago(hours=1), "gpu", "aws", "", 0.49),
     ],
     ("day", "pool", "account"),
+    ago(days=2),
+    NOW,
+    UTC,
+    "EUR",
+)
+SHARED = records.cost(
+    [
+        Share(ago(hours=1), "gpu", "aws", "physics", 31.4, "spot", "alice", "normal", "4188", "job"),
+        Share(ago(hours=1), "gpu", "aws", "", 1.2, "spot", use="idle"),
+        Share(ago(hours=1), "gpu", "aws", "art", 0.3, "spot", use="unknown"),
+        Share(ago(hours=1), "", "aws", "", 0.49, "on-demand", use="router"),
+    ],
+    ("user", "job", "market"),
     ago(days=2),
     NOW,
     UTC,
@@ -155,6 +168,8 @@ SCREENS: dict[str, tuple[View[Any], object, Style]] = {
     "offers-wide": (offers_command.VIEW, offers.offers(HAGGLED, ["gpu"]), Style(wide=True)),
     "events": (events.VIEW, views.events([make_note(3), make_note(4, "gpu-02", "1 GPU wanted, none found")]), PIPE),
     "cost": (cost.VIEW, SPENT, PIPE),
+    "cost-shared": (cost.VIEW, SHARED, PIPE),
+    "cost-own": (cost.VIEW, replace(SHARED, rows=SHARED.rows[:1], total=31.4, user="alice"), PIPE),
     "cost-nothing": (cost.VIEW, replace(SPENT, rows=()), PIPE),
     "history": (history.VIEW, STORY, NARROW),
     "history-wide": (history.VIEW, STORY, Style(width=60, wide=True)),
