@@ -16,6 +16,7 @@ from clues.config import Endpoint
 from clues.errors import ConfigError
 from clues.metrics.meter import Meter
 from clues.metrics.picture import families
+from clues.metrics.picture.health import standing
 from clues.model import Published
 
 
@@ -25,6 +26,8 @@ class Exposition:
     def __init__(self, published: Callable[[], Published | None], now: Callable[[], datetime]) -> None:
         """:param published: gives the picture of the last tick, None before the first."""
         self._published, self._now = published, now
+        #: of a front-end that stands by: how many troubles it has
+        self.standing_by: Callable[[], int] | None = None
         self._registry = CollectorRegistry()
         self.meter = Meter(self._registry)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -38,6 +41,8 @@ class Exposition:
         published = self._published()
         if published is not None:
             yield from families(Lens.of(published, self._now()))
+        elif self.standing_by is not None:
+            yield from standing(active=False, troubles=self.standing_by())
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """Return all metrics, with their content type, in the form that a caller's ``Accept`` header asks for."""

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +15,7 @@ from clues import inventory, systemd
 from clues.api.server import ApiServer
 from clues.config import FrontEnds, Loaded
 from clues.errors import CluesError, ConfigError
+from clues.metrics import Exposition
 from clues.standby import identity, restoring
 from clues.standby.face import make_face
 from clues.standby.folder import SharedFolder
@@ -100,6 +101,7 @@ class StandBy:
         """Wait until the lease is ours; None: told to stop."""
         self._watch_signals()
         apis: tuple[ApiServer, ...] = ()
+        metrics = Exposition(lambda: None, lambda: datetime.now(UTC))
         try:
             turn = self._step()
             if turn is None and not self._stopped.is_set():
@@ -109,13 +111,22 @@ class StandBy:
                 apis = (ApiServer(face, places.socket), ApiServer(face, places.read_socket, mode=0o666))
                 for api in apis:
                     api.start()
+                metrics.standing_by = lambda: len(self.troubles())
+                self._listen(metrics)
                 systemd.notify("READY=1")
             while turn is None and not self._stopped.wait(min(2.0, self._timing.renew_every)):
                 turn = self._step()
             return turn
         finally:
+            metrics.stop()
             for api in apis:
                 api.stop()
+
+    def _listen(self, metrics: Exposition) -> None:
+        try:
+            metrics.listen(self._loaded.metrics_listen)
+        except ConfigError as error:  # it may stand by all the same
+            log.error("%s", error)
 
     def _step(self) -> Turn | None:
         """Look once; return the turn if it has come."""

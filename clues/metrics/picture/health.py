@@ -23,7 +23,7 @@ def families(lens: Lens) -> Iterator[Metric]:
     )
     yield single("clues_last_tick_timestamp_seconds", "When the last tick was, in Unix time.", published.at.timestamp())
     yield single("clues_paused", "Whether buying and stopping are paused.", published.world.operator.paused)
-    yield single("clues_troubles", "What a sysadmin has to see to: lines of `clues status`.", len(published.troubles))
+    yield from standing(active=True, troubles=len(published.troubles))
     seen = observations(lens)
     yield gauge(
         "clues_observation_age_seconds",
@@ -88,3 +88,9 @@ def _limits(limits: Limits) -> Iterator[tuple[str, float]]:
 
 def _used(vms: int, used: Resources) -> Iterator[tuple[str, float]]:
     yield from {"vms": vms, "cpus": used.cpus, "gpus": used.gpu_count, "memory_mib": used.memory_mib}.items()
+
+
+def standing(*, active: bool, troubles: int) -> Iterator[Metric]:
+    """Tell what one of two front-ends tells also while it stands by."""
+    yield single("clues_active", "1: this front-end acts; 0: it stands by while another one does.", float(active))
+    yield single("clues_troubles", "What a sysadmin has to see to: lines of `clues status`.", troubles)

@@ -18,6 +18,7 @@ from clues.config import FrontEnds, Loaded, load
 from clues.doctor.front_ends import examine_front_ends
 from clues.doctor.frontend import examine_daemon
 from clues.errors import ConfigError
+from clues.metrics import Exposition
 from clues.model import Soundness
 from clues.registry import find_plugins
 from clues.standby import identity, restoring
@@ -27,6 +28,7 @@ from clues.standby.lease import Lease
 from clues.standby.waiting import StandBy, begin
 from clues.state_folder import cluster_id
 from tests.unit.api.serving import short_folder
+from tests.unit.builders import NOW
 from tests.unit.config_example import EXAMPLE
 
 OTHER = "b" * 16
@@ -183,3 +185,11 @@ def test_the_doctor_takes_one_that_stands_by_for_what_it_is() -> None:
             server.stop()
     assert (active.soundness, active.text) == (Soundness.GOOD, "stands by: head-a is active")
     assert (trouble.soundness, trouble.text) == (Soundness.BAD, "no share")
+
+
+def test_prometheus_is_told_that_it_stands_by_and_what_is_wrong() -> None:
+    told = Exposition(lambda: None, lambda: NOW)
+    told.standing_by = lambda: 2
+    text = told.text()[0].decode()
+    assert "clues_active 0.0" in text
+    assert "clues_troubles 2.0" in text
