@@ -1,25 +1,19 @@
 """The composition root: the one place that knows every part, and puts them together.
 
-``cluesd`` is :func:`main`.  Tests and the simulation put the same parts together through :func:`assemble`.
+``cluesd`` is :mod:`clues.program`.  Tests and the simulation put the same parts together through :func:`assemble`.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
 import logging
 import os
 import queue
-import signal
-import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
 
-from clues import __version__, systemd
 from clues.adapters import Adapters
 from clues.api.app import make_app
 from clues.api.buckets import Rate
@@ -30,7 +24,7 @@ from clues.bootstrap.recipe import with_recipes
 from clues.bootstrap.tickets import Tickets
 from clues.bootstrap.trust import TrustStore
 from clues.clock import SteadyClock
-from clues.config import DEFAULT_FILE, Endpoint, Loaded, Plugins, load, what_if
+from clues.config import Endpoint, Loaded, Plugins, load, what_if
 from clues.daemon import Daemon, Home
 from clues.desk import Desk
 from clues.errors import CluesError, ConfigError, Transient
@@ -45,18 +39,14 @@ from clues.notify.notifier import Notifier
 from clues.planner.explain import explain
 from clues.poked import Door
 from clues.reconciler import Books, Counter, Observer, Reconciler
-from clues.registry import find_plugins
 from clues.rpc import Server, users_named
 from clues.standby.activity import Activity
-from clues.standby.waiting import Turn, begin
+from clues.standby.waiting import Turn
 from clues.state_folder import cluster_id, hold
 from clues.vmlogs.reader import LogReader
 from clues.workers import Threads
 
 log = logging.getLogger(__name__)
-
-#: EX_CONFIG: systemd does not start it again, as it would find the same file.
-BROKEN_CONFIGURATION = 78
 
 
 @dataclass
@@ -218,59 +208,6 @@ def assemble(
     return Service(daemon, apis, outside, server, metrics, loaded.metrics_listen, door, ledger, held, activity)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``cluesd``; return its exit code: 0 after a stop, 1 when it cannot start, 78 when its file has mistakes."""
-    parser = argparse.ArgumentParser(
-        prog="cluesd",
-        description="Makes a Slurm cluster elastic: starts worker VMs when jobs need nodes, stops idle ones.",
-        epilog="See it work with `clues status`. SIGHUP reads the configuration again; SIGTERM leaves all VMs alone.",
-    )
-    parser.add_argument("--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"default {DEFAULT_FILE}")
-    parser.add_argument("--verbose", action="store_true", help="log more")
-    parser.add_argument("--version", action="version", version=f"cluesd {__version__}")
-    arguments = parser.parse_args(argv)
-    level = logging.DEBUG if arguments.verbose else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read anyhow
-    plugins = find_plugins()
-    try:
-        loaded = load(arguments.config, plugins)
-    except ConfigError as error:
-        systemd.notify(f"STATUS={systemd.summary('not started', [str(error)])}")
-        print(f"cluesd: {error}", file=sys.stderr)
-        return BROKEN_CONFIGURATION
-    log.info("cluesd %s starts", __version__)
-    try:
-        run(loaded, plugins)
-    except CluesError as error:
-        systemd.notify(f"STATUS={systemd.summary('not started', [str(error)])}")
-        print(f"cluesd: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def run(loaded: Loaded, plugins: Plugins) -> None:
-    """Be the daemon until told to stop: at once, or where there are two front-ends, when it is this one's turn.
-
-    :raises CluesError: it cannot start.
-    """
-    held = hold(loaded.state)
-    standby = begin(loaded, cluster_id, lambda: load(loaded.path, plugins), socket.gethostname())
-    if standby is not None:
-        _collect_from_now_on()
-    turn = standby.run() if standby is not None else None
-    if turn is not None:
-        loaded = turn.loaded
-    elif standby is not None:
-        return
-    service = assemble(loaded, plugins, held=held, turn=turn)
-    service.daemon.watch_signals()
-    if standby is not None and standby.told_to_reload:
-        service.daemon.reload()
-    _collect_from_now_on()
-    service.run()
-
-
 def refuse_what_stays(old: Loaded, new: Loaded) -> None:
     """See to it that a new configuration changes nothing that is settled when the daemon starts.
 
@@ -288,12 +225,6 @@ def refuse_what_stays(old: Loaded, new: Loaded) -> None:
         )
 
 
-def _collect_from_now_on() -> None:
-    """Search for garbage, but not in what the start has made (:mod:`clues.cluesd`)."""
-    gc.freeze()
-    gc.enable()
-
-
 def _always() -> None:
     """A front-end that is alone may act whenever it wants to."""
 
@@ -304,7 +235,3 @@ def _missing_trust(trust: TrustStore) -> str:
     except Transient as error:
         return f"no VM can be started: {error}"
     return ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

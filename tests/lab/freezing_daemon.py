@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from clues.config import load
-from clues.main import run
+from clues.program import run
 from clues.registry import find_plugins
 from tests.lab.crashing_daemon import Trap, arm, armed, wrapped
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import SupportsIndex
 
-from clues.main import main
+from clues.program import main
 
 #: The library, without the program around it.
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)

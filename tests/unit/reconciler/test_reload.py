@@ -16,7 +16,8 @@ from clues.clock import SteadyClock
 from clues.config import load
 from clues.daemon import Daemon, Home
 from clues.errors import ConfigError
-from clues.main import BROKEN_CONFIGURATION, main, refuse_what_stays
+from clues.main import refuse_what_stays
+from clues.program import BROKEN_CONFIGURATION, main
 from clues.registry import find_plugins
 from clues.systemd import summary
 from tests.unit.config_example import EXAMPLE
