@@ -24,6 +24,7 @@ from clues.ledger import Ledger
 from clues.model import (
     CaStatus,
     CaStep,
+    Changed,
     Claim,
     Deed,
     JobUse,
@@ -198,13 +199,13 @@ class Daemon:
             self._changed.wait_for(lambda: self._shown is not None and self._shown.ticks > after_tick, timeout)
         return self._shown
 
-    def notes(self, *, after: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
+    def notes(self, *, after: int = 0, before: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
         """Return entries of the event log."""
-        return self._ledger.notes(after=after, about=about, limit=limit)
+        return self._ledger.notes(after=after, before=before, about=about, limit=limit)
 
-    def history(self, since: datetime) -> list[Moment]:
+    def history(self, since: datetime, limit: int) -> list[Moment]:
         """Return what the cluster was like."""
-        return self._ledger.moments(since)
+        return self._ledger.moments(since, limit)
 
     def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
         """Return what was spent in each hour."""
@@ -222,15 +223,15 @@ class Daemon:
         with self._accounting:
             return lrms.job_uses(begin, end)
 
-    def past_claims(self, node: str, limit: int) -> list[Claim]:
+    def past_claims(self, node: str, limit: int, before: int = 0) -> list[Claim]:
         """Return the latest claims of a node."""
-        return self._ledger.claims_of(node, limit)
+        return self._ledger.claims_of(node, limit, before)
 
     def answered(self, order: Order) -> bytes | None:
         """Return what an order was answered before."""
         return self._clerk.answered(order)
 
-    def act(self, order: Order, do: Callable[[], object], told: Callable[[tuple[Claim, ...]], bytes]) -> bytes:
+    def act(self, order: Order, do: Callable[[], object], told: Callable[[Changed], bytes]) -> bytes:
         """Carry an order out once."""
         return self.ask(lambda: self._clerk.carry_out(order, do, told))
 

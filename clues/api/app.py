@@ -11,26 +11,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from threading import Event
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.params import Depends as DependsOn
-from pydantic import StringConstraints
+from fastapi.responses import JSONResponse
+from pydantic import Field, StringConstraints
 from starlette.types import ASGIApp
 
 from clues import __version__
 from clues.api import limits, offers, overview, privacy, problems, rehearsal, sites, views, wire, wire_clouds, wire_plan
 from clues.api.audit import Audit, make_audit
 from clues.api.buckets import Rate
+from clues.api.cursors import Cursor, cursor_of, make_cursor
+from clues.api.description import describe
 from clues.api.following import make_following
 from clues.api.guard import Guard
 from clues.api.lens import Lens, utc
 from clues.api.limiter import Limiter, RateLimit
 from clues.api.maintenance import make_maintenance
-from clues.api.orders_routes import Hostlist, expand, make_orders, make_trials
+from clues.api.orders_routes import Hostlist, Name, expand, make_orders, make_trials
 from clues.api.page import make_page
 from clues.api.records_routes import make_cost, make_records
 from clues.api.respond import as_json
+from clues.api.strict import known_parameters
 from clues.api.vrouter_routes import make_routes
 from clues.api.watching import LONGEST_WAIT_SECONDS, Pictures, Timeout, Wait
 from clues.api.who import token_eyes, who
@@ -44,10 +48,14 @@ Explain = Callable[[Published, str, Sequence[LoggedNote]], str]
 #: ``clues.metrics.Exposition.text``: all metrics and their content type, as an ``Accept`` header asks for them.
 Metrics = Callable[[str], tuple[bytes, str]]
 
+#: What metrics may be told in, as Prometheus asks.
+_TEXTS: dict[str, Any] = {
+    kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")
+}
+
 _NOTES_FOR_EXPLAIN = 20
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Change = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Change = Annotated[str, StringConstraints(min_length=1, max_length=1024), Field(json_schema_extra={"format": "change"})]
 
 
 def make_app(
@@ -70,7 +78,16 @@ def make_app(
     """
     limiter = limiter or Limiter(Rate(50.0, 200), 10)
     pictures = Pictures(control, now, stopping or Event())
-    app = FastAPI(title="clues", version=__version__, openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="clues",
+        version=__version__,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(known_parameters)],
+    )
+    app.add_api_route("/v1/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
+    describe(app, tokens=door is not None)
     app.add_middleware(limits.BodyLimit)
     app.add_middleware(RateLimit, limiter=limiter)
     if door is not None:
@@ -119,7 +136,7 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
         """Return the picture as the caller may see it."""
         return pictures.lens(wait, timeout, lambda published: privacy.as_seen_by(published, eyes(request)))
 
-    @routes.get("/status", response_model=wire.ClusterStatus)
+    @routes.get("/status", response_model=wire.ClusterStatus, summary="The cluster in one screen")
     def status(
         request: Request,
         wait: Wait = None,
@@ -128,21 +145,25 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
     ) -> Response:
         return as_json(overview.status(seen(request, wait, timeout), most_nodes=nodes))
 
-    @routes.get("/nodes", response_model=wire.NodeList)
+    @routes.get("/nodes", response_model=wire.NodeList, summary="Nodes, and the VMs behind them")
     def nodes(
         request: Request,
-        names: Annotated[list[Hostlist] | None, Query(description="hostlists; all nodes without any")] = None,
+        names: Annotated[list[Hostlist], Query(default_factory=list, description="hostlists; all nodes without any")],
         all: Annotated[bool, Query(description="nodes outside the pools, too")] = False,
         wait: Wait = None,
         timeout: Timeout = 25.0,
     ) -> Response:
         lens = seen(request, wait, timeout)
-        wanted = None if names is None else expand(names)
+        wanted = expand(names) if names else None
         if wanted is not None and (unknown := views.unknown_nodes(lens, wanted)):
             raise problems.refuse_names("no such node", unknown, {*lens.pool_of, *lens.nodes})
         return as_json(views.nodes(lens, wanted, outsiders=all))
 
-    @routes.get("/jobs", response_model=wire.JobList)
+    @routes.get(
+        "/jobs",
+        response_model=wire.JobList,
+        summary="The queue, with what each job waits for and when it is expected to start",
+    )
     def jobs(
         request: Request,
         pending: Annotated[bool, Query(description="only those that have not started")] = False,
@@ -151,37 +172,52 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
     ) -> Response:
         return as_json(views.jobs(seen(request, wait, timeout), pending_only=pending))
 
-    @routes.get("/sites", response_model=wire.SiteList)
+    @routes.get("/sites", response_model=wire.SiteList, summary="The sites, what runs there and what is allowed")
     def list_sites(request: Request, wait: Wait = None, timeout: Timeout = 25.0) -> Response:
         return as_json(sites.sites(seen(request, wait, timeout)))
 
-    @routes.get("/offers", response_model=wire_clouds.OfferList)
+    @routes.get(
+        "/offers",
+        response_model=wire_clouds.OfferList,
+        summary="What could be bought where, and what stands against it",
+    )
     def list_offers(
         request: Request,
-        about: Annotated[list[Name] | None, Query(description="pools and sites; all offers without any")] = None,
+        about: Annotated[list[Name], Query(default_factory=list, description="pools and sites; all without any")],
         wait: Wait = None,
         timeout: Timeout = 25.0,
     ) -> Response:
         lens = seen(request, wait, timeout)
-        if unknown := offers.unknown(lens, about or ()):
+        if unknown := offers.unknown(lens, about):
             raise problems.refuse_names("no such pool or site", unknown, offers.known(lens))
-        return as_json(offers.offers(lens, about or ()))
+        return as_json(offers.offers(lens, about))
 
-    @routes.get("/events", response_model=wire.EventList)
+    @routes.get(
+        "/events",
+        response_model=wire.EventList,
+        summary="The log of decisions and of what came of them, the newest entries",
+    )
     def events(
         request: Request,
-        after: Annotated[int, Query(ge=0, description="the cursor: `last` of the answer before")] = 0,
+        after: Annotated[int, Query(ge=0, lt=2**63, description="only what came after: `last` of an answer")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         about: Annotated[str, Query(max_length=256, description="a node, job, site or pool")] = "",
         timeout: Annotated[
             float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="seconds to wait for the first one")
         ] = 0.0,
+        cursor: Cursor = "",
     ) -> Response:
         if not privacy.may_read_notes(pictures.lens().published, about, eyes(request)):
             return as_json(views.events((), after))
-        return as_json(views.events(pictures.events(after, about, limit, timeout), after))
+        notes = pictures.events(after, cursor_of("events", cursor), about, limit + (not after), timeout)
+        older = make_cursor("events", notes[1].id) if len(notes) > limit else ""
+        return as_json(views.events(notes[-limit:], after, older))
 
-    @routes.get("/explain/{subject:path}", response_model=wire.Explanation)
+    @routes.get(
+        "/explain/{subject:path}",
+        response_model=wire.Explanation,
+        summary="Why a job waits, or what a node, pool or site is about",
+    )
     def explained(subject: str, request: Request) -> Response:
         lens = seen(request)
         about = f"job {subject}" if any(job.id == subject for job in lens.jobs) else subject
@@ -195,7 +231,7 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
             raise problems.refuse_names("no such node, job, pool or site", [subject[:256]], known) from error
         return as_json(wire.Explanation(subject, text))
 
-    @routes.get("/version", response_model=wire.VersionInfo)
+    @routes.get("/version", response_model=wire.VersionInfo, summary="Which daemon this is")
     def version() -> Response:
         published = control.published()
         if published is None:
@@ -209,7 +245,7 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
 def _logs(control: Control, pictures: Pictures) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/logs/{node}", response_model=wire_clouds.LogText)
+    @routes.get("/logs/{node}", response_model=wire_clouds.LogText, summary="A VM's console or boot log")
     def logs(
         node: Name,
         source: Annotated[
@@ -223,7 +259,7 @@ def _logs(control: Control, pictures: Pictures) -> APIRouter:
         found = control.logs(node, ssh=source == "ssh")
         return as_json(wire_clouds.LogText(found.node, found.site, found.instance_id, found.source, found.text))
 
-    @routes.get("/ssh/{node}", response_model=wire_clouds.SshWay)
+    @routes.get("/ssh/{node}", response_model=wire_clouds.SshWay, summary="How a VM is reached by SSH, and known")
     def ssh(node: Name) -> Response:
         lens = pictures.lens()
         known = {*lens.pool_of, *(claim.node for claim in lens.claims)}
@@ -241,7 +277,9 @@ def _metrics(metrics: Metrics) -> APIRouter:
     routes = APIRouter()
 
     # not below /v1, because that is where Prometheus and its friends look for it
-    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @routes.get(
+        "/metrics", response_class=Response, responses={200: {"content": _TEXTS}}, summary="All metrics, for Prometheus"
+    )
     def read(request: Request) -> Response:
         text, content_type = metrics(request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": content_type})
@@ -252,14 +290,16 @@ def _metrics(metrics: Metrics) -> APIRouter:
 def _plan(control: Control, pictures: Pictures) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/plan", response_model=wire_plan.PlanView)
+    @routes.get(
+        "/plan", response_model=wire_plan.PlanView, summary="What the next decision would be, also with other settings"
+    )
     def plan(
         what_if: Annotated[
-            list[Change] | None, Query(max_length=64, description="PATH=VALUE each, as if clues.yaml had it")
-        ] = None,
+            list[Change],
+            Query(default_factory=list, max_length=64, description="PATH=VALUE each, as if clues.yaml had it"),
+        ],
     ) -> Response:
-        changes = what_if or []
         paused = pictures.lens().published.world.operator.paused
-        return as_json(rehearsal.plan(control.rehearse(changes), changes, paused=paused))
+        return as_json(rehearsal.plan(control.rehearse(what_if), what_if, paused=paused))
 
     return routes

@@ -20,6 +20,7 @@ from clues.api.buckets import Buckets, Rate
 from clues.api.codec import printable
 from clues.api.cursors import Cursor, cursor_of, make_cursor
 from clues.api.lens import utc
+from clues.api.records_routes import When
 from clues.api.respond import as_json
 from clues.api.watching import Pictures
 from clues.api.who import who
@@ -74,9 +75,11 @@ def make_audit(control: Control, pictures: Pictures, now: Callable[[], datetime]
     """Return the route that reads the log."""
     routes = APIRouter()
 
-    @routes.get("/audit", response_model=wire_records.AuditList)
+    @routes.get(
+        "/audit", response_model=wire_records.AuditList, summary="Who did what, and who tried in vain, the latest first"
+    )
     def read(
-        since: Annotated[str, Query(max_length=40, description="a day, a month, or a time; all that is kept")] = "",
+        since: When = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         cursor: Cursor = "",
     ) -> Response:

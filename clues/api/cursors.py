@@ -13,7 +13,9 @@ from fastapi import Query
 
 from clues.api.problems import refuse
 
-Cursor = Annotated[str, Query(max_length=100, description="`next` of the answer before")]
+Cursor = Annotated[
+    str, Query(max_length=100, description="`next` of the answer before", json_schema_extra={"format": "cursor"})
+]
 
 
 def make_cursor(kind: str, number: int) -> str:
@@ -34,7 +36,7 @@ def cursor_of(kind: str, cursor: str) -> int:
             .decode("ascii")
             .partition(":")
         )
-        if found == kind and number.isdecimal() and 0 < int(number) < 2**63:
+        if found == kind and number.isdecimal() and len(number) < 20 and 0 < int(number) < 10**16:
             return int(number)
     except (ValueError, binascii.Error):
         pass

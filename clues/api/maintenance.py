@@ -14,7 +14,7 @@ from clues.api.ordering import ordering
 from clues.api.respond import as_body, as_json
 from clues.api.watching import Pictures
 from clues.api.wire_maintenance import MaintenanceList, MaintenanceView
-from clues.model import Maintenance, Order
+from clues.model import Changed, Maintenance, Order
 from clues.planner.maintenance import closures
 from clues.ports import Control
 
@@ -34,37 +34,35 @@ def make_maintenance(control: Control, pictures: Pictures) -> APIRouter:
     """Return the routes over *control*, for operators."""
     routes, ordered = APIRouter(prefix="/maintenance"), ordering(control)
 
-    @routes.get("", response_model=MaintenanceList)
+    @routes.get("", response_model=MaintenanceList, summary="When which site is to be empty")
     def listed() -> Response:
         lens = pictures.lens()
         found = sorted(lens.published.world.operator.maintenance, key=lambda one: (one.begin, one.site))
         return as_json(MaintenanceList(tuple(view(one, lens) for one in found if one.end > lens.now)))
 
-    @routes.post("", response_model=MaintenanceView)
+    @routes.post("", response_model=MaintenanceView, summary="Announce that a site is to be empty")
     def announce(body: MaintenanceBody, order: Order = ordered) -> Response:
-        lens, made = pictures.lens(), list[Maintenance]()
+        lens = pictures.lens()
         if body.site not in (known := lens.published.settings.sites):
             raise problems.refuse_names("no such site", [body.site], known, "; nothing was changed")
         ahead = None if body.ahead_seconds is None else timedelta(seconds=body.ahead_seconds)
-        who = order.deed.who
         return as_body(
             control.act(
                 order,
-                lambda: made.append(control.announce_maintenance(body.site, body.begin, body.end, ahead, who)),
-                lambda _: encode(view(made[0], lens)),
+                lambda: control.announce_maintenance(body.site, body.begin, body.end, ahead, order.deed.who),
+                lambda changed: encode(view(changed.operator.maintenance[-1], lens)),
             )
         )
 
-    @routes.post("/{number}/cancel", response_model=MaintenanceView)
+    @routes.post("/{number}/cancel", response_model=MaintenanceView, summary="Call a maintenance off")
     def cancel(number: int, order: Order = ordered) -> Response:
-        lens, gone = pictures.lens(), list[Maintenance]()
-        return as_body(
-            control.act(
-                order,
-                lambda: gone.append(control.cancel_maintenance(number, order.deed.who)),
-                lambda _: encode(view(gone[0], lens, cancelled=True)),
-            )
-        )
+        lens = pictures.lens()
+
+        def told(changed: Changed) -> bytes:
+            gone = next(one for one in changed.before.maintenance if one.number == number)
+            return encode(view(gone, lens, cancelled=True))
+
+        return as_body(control.act(order, lambda: control.cancel_maintenance(number, order.deed.who), told))
 
     return routes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from clues import hostlist
@@ -29,8 +29,14 @@ VERBS: dict[str, Wish | None] = {
     "enable": None,
 }
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Hostlist = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+#: One that is another is unknown (404), as any other path is.
+Verb = Annotated[str, Path(json_schema_extra={"enum": list(VERBS)})]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256), Field(json_schema_extra={"format": "name"})]
+Hostlist = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=65_536),
+    Field(json_schema_extra={"format": "hostlist"}),
+]
 
 
 class NodesBody(BaseModel):
@@ -53,8 +59,8 @@ def make_orders(control: Control, pictures: Pictures) -> APIRouter:
     """Return the routes of orders for nodes, and of pauses."""
     routes, ordered = APIRouter(), ordering(control)
 
-    @routes.post("/nodes/{verb}", response_model=wire.Accepted)
-    def order_nodes(verb: str, body: NodesBody, order: Order = ordered) -> Response:
+    @routes.post("/nodes/{verb}", response_model=wire.Accepted, summary="A standing order for nodes")
+    def order_nodes(verb: Verb, body: NodesBody, order: Order = ordered) -> Response:
         if verb not in VERBS:
             raise problems.refuse(404, "Unknown order", f"{verb} is not one of {', '.join(VERBS)}")
         names, who = expand(body.nodes), order.deed.who
@@ -68,11 +74,11 @@ def make_orders(control: Control, pictures: Pictures) -> APIRouter:
         accepted = encode(wire.Accepted(verb, tuple(names), who, without))
         return as_body(control.act(order, lambda: control.wish(names, VERBS[verb], who), lambda _: accepted))
 
-    @routes.post("/pause", response_model=wire.Accepted)
+    @routes.post("/pause", response_model=wire.Accepted, summary="Buy and stop nothing for now")
     def pause(order: Order = ordered) -> Response:
         return _pause(True, order)
 
-    @routes.post("/resume", response_model=wire.Accepted)
+    @routes.post("/resume", response_model=wire.Accepted, summary="End a pause")
     def resume(order: Order = ordered) -> Response:
         return _pause(False, order)
 
@@ -88,28 +94,28 @@ def make_trials(control: Control) -> APIRouter:
     """Return the routes of trials of images."""
     routes, ordered = APIRouter(prefix="/images/trials"), ordering(control)
 
-    @routes.post("", response_model=wire_clouds.ImageTrial)
+    @routes.post("", response_model=wire_clouds.ImageTrial, summary="Start a VM that tries an image")
     def begin(body: TrialBody, order: Order = ordered) -> Response:
         return as_body(
             control.act(
                 order,
                 lambda: control.try_image(body.site, body.image, body.flavor, order.deed.who),
-                lambda claims: encode(views.trial(claims[0])),
+                lambda changed: encode(views.trial(changed.claims[0])),
             )
         )
 
-    @routes.get("/{key}", response_model=wire_clouds.ImageTrial)
+    @routes.get("/{key}", response_model=wire_clouds.ImageTrial, summary="How an image's trial goes")
     def look(key: Name) -> Response:
         return as_json(views.trial(control.trial(key)))
 
-    @routes.post("/{key}/stop", response_model=wire_clouds.ImageTrial)
+    @routes.post("/{key}/stop", response_model=wire_clouds.ImageTrial, summary="End an image's trial")
     def stop(key: Name, order: Order = ordered) -> Response:
         now = control.trial(key)
         return as_body(
             control.act(
                 order,
                 lambda: control.stop_trial(key),
-                lambda claims: encode(views.trial(claims[0] if claims else now)),
+                lambda changed: encode(views.trial(changed.claims[0] if changed.claims else now)),
             )
         )
 

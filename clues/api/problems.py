@@ -3,6 +3,7 @@ upon."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
@@ -44,7 +45,9 @@ def refuse(status: int, title: str, detail: str, unknown: tuple[wire.UnknownName
     return Refusal(wire.Problem(title=title, status=status, detail=detail, unknown=unknown))
 
 
-def refuse_names(what: str, names: Iterable[str], known: Collection[str], result: str = "") -> Refusal:
+def refuse_names(
+    what: str, names: Iterable[str], known: Collection[str], result: str = "", status: int = 404
+) -> Refusal:
     """Return the refusal of unknown *names*, each with the known ones that are written most like it."""
     names = list(names)
     unknown = tuple(
@@ -53,7 +56,7 @@ def refuse_names(what: str, names: Iterable[str], known: Collection[str], result
     told = [f"{one.name} (did you mean {' or '.join(one.nearest)}?)" if one.nearest else one.name for one in unknown]
     more = f" and {len(names) - len(unknown)} more" if len(names) > len(unknown) else ""
     detail = f"{what}: {', '.join(told)}{more}{result}"
-    return refuse(404, "Unknown name", detail, unknown)
+    return refuse(status, "Unknown name", detail, unknown)
 
 
 #: The core's errors as HTTP: status and title by type, the first that fits.
@@ -100,7 +103,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def no_route(request: Request, error: HTTPException) -> Response:
         detail = f"{error.detail}: {request.method} {request.url.path}"
-        return answer(wire.Problem(title=str(error.detail), status=error.status_code, detail=detail), request)
+        return answer(
+            wire.Problem(title=str(error.detail), status=error.status_code, detail=detail),
+            request,
+            _allowed(request) if error.status_code == 405 else dict(error.headers or {}),
+        )
 
     @app.exception_handler(Answered)
     def again(_: Request, error: Answered) -> Response:
@@ -111,3 +118,12 @@ def install(app: FastAPI) -> None:
     def broken(request: Request, error: Exception) -> Response:
         detail = f"the daemon failed at this request ({type(error).__name__}); its log tells more"
         return answer(wire.Problem(title="Internal error", status=500, detail=detail), request)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """Return what may be done at a path, by all routes that it has: the framework tells of the first alone."""
+    found = set[str]()
+    for path, methods in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), request.url.path):
+            found |= {method.upper() for method in methods}
+    return {"Allow": ", ".join(sorted(found))}

@@ -103,14 +103,20 @@ def utc_of(at: datetime) -> str:
 
 
 def history(
-    node: str, claims: Sequence[Claim], notes: Mapping[str, Sequence[LoggedNote]], now: datetime, currency: str
+    node: str,
+    claims: Sequence[Claim],
+    notes: Mapping[str, Sequence[LoggedNote]],
+    now: datetime,
+    currency: str,
+    older: str = "",
 ) -> wire_records.NodeHistory:
     """Return what became of each claim of a node.
 
     :param notes: what the event log has of each, by launch key.
+    :param older: where the claims before these are.
     """
     told = tuple([_story(claim, notes.get(claim.key, ()), now) for claim in claims])
-    return wire_records.NodeHistory(node, told, currency)
+    return wire_records.NodeHistory(node, told, currency, older)
 
 
 def _story(claim: Claim, notes: Sequence[LoggedNote], now: datetime) -> wire_records.ClaimStory:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from clues.api import problems, records, wire_records
+from clues.api.cursors import Cursor, cursor_of, make_cursor
+from clues.api.orders_routes import Name
 from clues.api.respond import as_json
 from clues.api.watching import Pictures
 from clues.model import Share
@@ -21,25 +23,34 @@ from clues.ports import Control
 #: One claim makes about ten.
 _MOST_NOTES = 200
 
-When = Annotated[str, Query(max_length=40, description="a day, a month, or a time; in the budgets' time zone")]
+_IN_WORDS = "a day, a month, or a time; in the budgets' time zone"
+When = Annotated[str, Query(max_length=40, description=_IN_WORDS, json_schema_extra={"format": "moment"})]
+Until = Annotated[str, Query(max_length=40, description=_IN_WORDS, json_schema_extra={"format": "later-moment"})]
 
 
 def make_records(control: Control, pictures: Pictures, now: Callable[[], datetime]) -> APIRouter:
     """Return the routes over *control*."""
     routes = APIRouter()
 
-    @routes.get("/claims/{node}", response_model=wire_records.NodeHistory)
+    @routes.get(
+        "/claims/{node}",
+        response_model=wire_records.NodeHistory,
+        summary="What became of each VM of a node, the latest first",
+    )
     def claims(
-        node: Annotated[str, Path(min_length=1, max_length=256)],
+        node: Name,
         limit: Annotated[int, Query(ge=1, le=100, description="most claims, the latest ones")] = 20,
+        cursor: Cursor = "",
     ) -> Response:
         lens = pictures.lens()
-        found = control.past_claims(node, limit)
-        if not found and node not in lens.pool_of:
+        found = control.past_claims(node, limit + 1, cursor_of("claims", cursor))
+        older = make_cursor("claims", found[limit - 1].generation) if len(found) > limit else ""
+        found = found[:limit]
+        if not found and not cursor and node not in lens.pool_of:
             known = {*lens.pool_of, *(claim.node for claim in lens.claims)}
             raise problems.refuse_names("nothing is known of such a node", [node], known)
         notes = {one.key: control.notes(about=one.key, limit=_MOST_NOTES) for one in found}
-        return as_json(records.history(node, found, notes, now(), lens.published.settings.currency))
+        return as_json(records.history(node, found, notes, now(), lens.published.settings.currency, older))
 
     return routes
 
@@ -50,15 +61,15 @@ def make_cost(
     """Return the route that tells money: operators all of it, users that of their own jobs."""
     routes = APIRouter()
 
-    @routes.get("/cost", response_model=wire_records.CostList)
+    @routes.get("/cost", response_model=wire_records.CostList, summary="What was spent, told apart as one likes")
     def cost(
         request: Request,
         by: Annotated[
-            list[Literal["pool", "site", "market", "account", "user", "qos", "job", "day", "month"]] | None,
-            Query(max_length=9, description="by what it is told apart; by pool without any"),
-        ] = None,
+            list[Literal["pool", "site", "market", "account", "user", "qos", "job", "day", "month"]],
+            Query(default_factory=list, max_length=9, description="by what it is told apart; by pool without any"),
+        ],
         since: When = "",
-        until: When = "",
+        until: Until = "",
     ) -> Response:
         settings = pictures.lens().published.settings
         zone, keys, own = zone_named(settings.budgets.time_zone), by or ["pool"], eyes(request)

@@ -164,22 +164,23 @@ def trial(claim: Claim) -> wire_clouds.ImageTrial:
 # --- events -------------------------------------------------------------------------------------------------
 
 
-def events(notes: Sequence[LoggedNote], after: int = 0) -> wire.EventList:
-    """Return entries of the event log; ``last`` is the cursor for what comes next."""
+def events(notes: Sequence[LoggedNote], after: int = 0, older: str = "") -> wire.EventList:
+    """Return entries of the event log; ``last`` and *older* say where what comes next and what came before is."""
     return wire.EventList(
         events=tuple(
             [wire.EventView(one.id, utc(one.at), one.kind, one.subject, one.text, one.about) for one in notes]
         ),
         last=max([after, *(one.id for one in notes)]),
+        next=older,
     )
 
 
 # --- history ------------------------------------------------------------------------------------------------
 
 
-def history(moments: Sequence[Moment], currency: str) -> wire_page.HistoryList:
-    """Return the past in numbers."""
-    return wire_page.HistoryList(tuple([_moment(one) for one in moments]), currency)
+def history(moments: Sequence[Moment], currency: str, later: str = "") -> wire_page.HistoryList:
+    """Return the past in numbers; *later* says where what comes after it is."""
+    return wire_page.HistoryList(tuple([_moment(one) for one in moments]), currency, later)
 
 
 def _moment(moment: Moment) -> wire_page.MomentView:

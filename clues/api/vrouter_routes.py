@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from clues.api import problems, vrouter, wire_vrouter
 from clues.api.codec import encode
 from clues.api.ordering import ordering
+from clues.api.orders_routes import Name
 from clues.api.respond import as_body, as_json
 from clues.api.watching import Pictures, Timeout, Wait
 from clues.errors import Transient
@@ -22,14 +23,14 @@ class EvictBody(BaseModel):
     """The one VM that an eviction is for: the launch key of its claim, or the name of its node."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str = Field(min_length=1, max_length=256)
+    name: Name
 
 
 def make_routes(control: Control, pictures: Pictures, now: Callable[[], datetime]) -> APIRouter:
     """Return the routes over *control*."""
     routes, ordered = APIRouter(prefix="/vrouter"), ordering(control)
 
-    @routes.get("", response_model=wire_vrouter.VrouterStatus)
+    @routes.get("", response_model=wire_vrouter.VrouterStatus, summary="The private network in one screen")
     def status(wait: Wait = None, timeout: Timeout = 25.0) -> Response:
         lens = pictures.lens(wait, timeout)
         try:
@@ -38,7 +39,7 @@ def make_routes(control: Control, pictures: Pictures, now: Callable[[], datetime
             ends = vrouter.NO_ENDS  # everything else is worth telling without the signer
         return as_json(vrouter.status(lens, ends))
 
-    @routes.post("/evict", response_model=wire_vrouter.Evicted)
+    @routes.post("/evict", response_model=wire_vrouter.Evicted, summary="Put a VM out of the cluster at once")
     def evict(body: EvictBody, order: Order = ordered) -> Response:
         lens = pictures.lens()
         claim = vrouter.find(lens, body.name)
@@ -49,11 +50,11 @@ def make_routes(control: Control, pictures: Pictures, now: Callable[[], datetime
         evicted = encode(wire_vrouter.Evicted(key, claim.node, claim.offer.site, who))
         return as_body(control.act(order, lambda: control.evict(key, who), lambda _: evicted))
 
-    @routes.get("/ca", response_model=wire_vrouter.CaView)
+    @routes.get("/ca", response_model=wire_vrouter.CaView, summary="The CA's generations and certificates")
     def ca() -> Response:
         return as_json(vrouter.ca(control.ca_status(), now()))
 
-    @routes.post("/ca/rotate", response_model=wire_vrouter.CaRotated)
+    @routes.post("/ca/rotate", response_model=wire_vrouter.CaRotated, summary="Take the next step to a new CA")
     def rotate(order: Order = ordered) -> Response:
         who = order.deed.who
 

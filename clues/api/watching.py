@@ -73,10 +73,11 @@ class Pictures:
         published = self._control.wait(tick, slice_seconds)
         return published if published is not None and published.ticks > tick else None
 
-    def events(self, after: int, about: str, limit: int, timeout: float) -> list[LoggedNote]:
-        """Return events after the cursor, waiting up to *timeout* seconds for the first one."""
-        notes = self._control.notes(after=after, about=about, limit=limit)
-        if notes or timeout <= 0:
+    def events(self, after: int, before: int, about: str, limit: int, timeout: float) -> list[LoggedNote]:
+        """Return events after one and before another (0: any), waiting up to *timeout* seconds for the first one that
+        comes."""
+        notes = self._control.notes(after=after, before=before, about=about, limit=limit)
+        if notes or timeout <= 0 or before:
             return notes
         return self._waiting(timeout, lambda slice_: self._next_events(after, about, limit, slice_)) or []
 

@@ -318,6 +318,8 @@ class EventList:
     events: tuple[EventView, ...] = listed(EventView)
     #: give this as ``after`` to get what comes next
     last: int = 0
+    #: give this as ``cursor`` to get older ones; empty: there are none, or *after* was given
+    next: str = ""
     apiVersion: str = VERSION  # noqa: N815
 
 

@@ -67,4 +67,6 @@ class HistoryList:
 
     moments: tuple[MomentView, ...] = listed(MomentView)
     currency: str = ""
+    #: give this as ``cursor`` to get later ones; empty: there are none
+    next: str = ""
     apiVersion: str = VERSION  # noqa: N815

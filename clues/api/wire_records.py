@@ -137,4 +137,6 @@ class NodeHistory:
     node: str
     claims: tuple[ClaimStory, ...] = listed(ClaimStory)
     currency: str = ""
+    #: give this as ``cursor`` to get older ones; empty: there are none
+    next: str = ""
     apiVersion: str = VERSION  # noqa: N815

@@ -30,8 +30,8 @@ _MOMENT: TypeAdapter[Moment] = TypeAdapter(Moment)
 _OPERATOR: TypeAdapter[Operator] = TypeAdapter(Operator)
 
 _NOTES = (
-    "SELECT id, at, kind, subject, text FROM notes WHERE id > :after AND (:about = '' OR subject = :about "
-    "OR id IN (SELECT note FROM note_about WHERE name = :about)) "
+    "SELECT id, at, kind, subject, text FROM notes WHERE id > :after AND (:before = 0 OR id < :before) "
+    "AND (:about = '' OR subject = :about OR id IN (SELECT note FROM note_about WHERE name = :about)) "
 )
 
 
@@ -161,10 +161,14 @@ class Ledger:
             return _CLAIM.validate_json(text)
         return None
 
-    def claims_of(self, node: str, limit: int = 20) -> list[Claim]:
-        """Return the latest claims of a node, newest first. Any thread."""
-        sql = "SELECT document FROM claims WHERE node = ? ORDER BY generation DESC LIMIT ?"
-        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (node, limit), self._reader())]
+    def claims_of(self, node: str, limit: int = 20, before: int = 0) -> list[Claim]:
+        """Return the latest claims of a node with a generation below *before* (0: any), newest first. Any thread."""
+        sql = (
+            "SELECT document FROM claims WHERE node = :node AND (:before = 0 OR generation < :before) "
+            "ORDER BY generation DESC LIMIT :limit"
+        )
+        rows = self._rows(sql, {"node": node, "before": before, "limit": limit}, self._reader())
+        return [_CLAIM.validate_json(text) for (text,) in rows]
 
     def claims_between(self, begin: datetime, end: datetime) -> list[Claim]:
         """Return the claims that had, or may have had, a VM between two moments. Any thread."""
@@ -220,10 +224,11 @@ class Ledger:
         rows = self._rows(sql, (_hour(since), _hour(until)), self._reader())
         return [SpentRow(datetime.fromisoformat(hour), *rest) for hour, *rest in rows]
 
-    def notes(self, *, after: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
-        """Return notes with an id above *after*, oldest first; with *after* 0 the newest *limit*. Any thread."""
+    def notes(self, *, after: int = 0, before: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
+        """Return notes with an id above *after* and below *before* (0: any), oldest first: the first *limit* after
+        *after*, or without it the newest. Any thread."""
         sql = _NOTES + ("ORDER BY id LIMIT :limit" if after else "ORDER BY id DESC LIMIT :limit")
-        values = {"after": after, "about": about, "limit": limit}
+        values = {"after": after, "before": before, "about": about, "limit": limit}
         found = [
             LoggedNote(number, datetime.fromisoformat(at), kind, subject, text)
             for number, at, kind, subject, text in self._rows(sql, values, self._reader())
@@ -243,9 +248,10 @@ class Ledger:
         values = {"since": stamp(since), "before": before, "limit": limit}
         return [orders.logged(row) for row in self._rows(orders.DEEDS, values, self._reader())]
 
-    def moments(self, since: datetime) -> list[Moment]:
-        """Return what the cluster was like from *since* on, oldest first. Any thread."""
-        rows = self._rows("SELECT document FROM moments WHERE at >= ? ORDER BY at", (stamp(since),), self._reader())
+    def moments(self, since: datetime, limit: int = 100_000) -> list[Moment]:
+        """Return what the cluster was like from *since* on, the first *limit* moments, oldest first. Any thread."""
+        sql = "SELECT document FROM moments WHERE at >= ? ORDER BY at LIMIT ?"
+        rows = self._rows(sql, (stamp(since), limit), self._reader())
         return [_MOMENT.validate_json(text) for (text,) in rows]
 
     def copy_to(self, path: Path) -> None:

@@ -38,7 +38,7 @@ from clues.model.expectation import Accuracy, Boots, Forecast, Lulls, Seen, Spot
 from clues.model.history import Moment
 from clues.model.maintenance import Maintenance
 from clues.model.money import Budget, Budgets, Period, Spent, SpentRow
-from clues.model.order import Answer, Deed, LoggedDeed, Order
+from clues.model.order import Answer, Changed, Deed, LoggedDeed, Order
 from clues.model.overlay import HubStatus, OverlayStatus, ShortcutStatus, Tunnel
 from clues.model.published import LoggedNote, Published
 from clues.model.rehearsal import Change, Fate, Purchase, Rehearsal
@@ -98,6 +98,7 @@ __all__ = [
     "CaStatus",
     "CaStep",
     "Change",
+    "Changed",
     "Claim",
     "ClaimState",
     "ClusterSnapshot",

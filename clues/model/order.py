@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from clues.model.claim import Claim
+from clues.model.world import Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,16 @@ class Answer:
     digest: str
     #: empty: it was begun, and nobody knows what came of it
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What the commit of an order changes: its answer is made of this, before it is on the disk."""
+
+    claims: tuple[Claim, ...] = ()
+    #: the standing orders as they were, and as they shall be
+    before: Operator = field(default_factory=Operator)
+    operator: Operator = field(default_factory=Operator)
 
 
 @dataclass(frozen=True, slots=True)

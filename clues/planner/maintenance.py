@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from clues.errors import InvalidRequest
+from clues.errors import InvalidRequest, NotFound
 from clues.model import ClusterSnapshot, Job, Maintenance, Operator, Pool
 from clues.planner.queue.reasons import Need, need_of
 from clues.units import show_duration
@@ -58,13 +58,13 @@ def announce(
 def cancel(operator: Operator, number: int, now: datetime) -> tuple[Operator, Maintenance]:
     """Return the standing orders without one maintenance, and that one.
 
-    :raises InvalidRequest: there is none of this number, or it is over.
+    :raises NotFound: there is none of this number, or it is over.
     """
     for one in operator.maintenance:
         if one.number == number and one.end > now:
             kept = tuple(other for other in operator.maintenance if other is not one)
             return replace(operator, maintenance=kept), one
-    raise InvalidRequest(f"no maintenance has the number {number}, or it is over: see `clues maintenance list`")
+    raise NotFound(f"no maintenance has the number {number}, or it is over: see `clues maintenance list`")
 
 
 def upcoming(operator: Operator, now: datetime) -> dict[str, Maintenance]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from clues.model import (
     CaStatus,
     CaStep,
+    Changed,
     Claim,
     Deed,
     JobUse,
@@ -37,13 +38,13 @@ class Control(Protocol):
         """Return a picture newer than *after_tick* as soon as there is one, or the present one after *timeout* s."""
         ...
 
-    def notes(self, *, after: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
-        """Return entries of the event log with an id above *after*, oldest first; without *after* the newest
-        *limit*."""
+    def notes(self, *, after: int = 0, before: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
+        """Return entries of the event log with an id above *after* and below *before* (0: any), oldest first; without
+        *after* the newest *limit*."""
         ...
 
-    def history(self, since: datetime) -> list[Moment]:
-        """Return what the cluster was like in each minute from *since* on, oldest first."""
+    def history(self, since: datetime, limit: int) -> list[Moment]:
+        """Return what the cluster was like in each minute from *since* on, the first *limit* of them, oldest first."""
         ...
 
     def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
@@ -62,8 +63,9 @@ class Control(Protocol):
         """
         ...
 
-    def past_claims(self, node: str, limit: int) -> list[Claim]:
-        """Return the latest claims of a node (or ``router-SITE``), ended or not, the newest first."""
+    def past_claims(self, node: str, limit: int, before: int = 0) -> list[Claim]:
+        """Return the latest claims of a node (or ``router-SITE``), ended or not, with a generation below *before* (0:
+        any), the newest first."""
         ...
 
     def answered(self, order: Order) -> bytes | None:
@@ -73,9 +75,11 @@ class Control(Protocol):
         """
         ...
 
-    def act(self, order: Order, do: Callable[[], object], told: Callable[[tuple[Claim, ...]], bytes]) -> bytes:
-        """Call *do*, which gives one of the orders below, and return the answer that *told* makes of the claims that it
-        changed. Its deed and its answer are committed with its effect; one that was answered before is not done again.
+    def act(self, order: Order, do: Callable[[], object], told: Callable[[Changed], bytes]) -> bytes:
+        """Call *do*, which gives one of the orders below, and return the answer that *told* makes of what it changes.
+
+        *told* is called before *do* returns, as the answer is part of the commit: deed, answer and effect are there
+        together, or none of them is. An order that was answered before is not done again.
 
         :raises clues.errors.KeyReused: as :meth:`answered`.
         :raises clues.errors.CluesError: what *do* raises; nothing has changed then.
@@ -116,7 +120,7 @@ class Control(Protocol):
     def cancel_maintenance(self, number: int, who: str) -> Maintenance:
         """Take back an announced maintenance, and return it.
 
-        :raises clues.errors.InvalidRequest: there is none of this number.
+        :raises clues.errors.NotFound: there is none of this number.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from clues.errors import LedgerError
 from clues.ledger import Commit, Ledger, Receipt, SpendKey
-from clues.model import Claim, Memory, Note, Operator, Spent
+from clues.model import Changed, Claim, Memory, Note, Operator, Spent
 from clues.planner.money.billing import charged_pieces, in_steps
 from clues.planner.money.payers import Shares
 from clues.reconciler.spending import SpendSoFar
@@ -26,7 +26,7 @@ _ENDED_KEPT = 1000
 class Rider:
     """What goes with the next commit."""
 
-    receipt: Callable[[tuple[Claim, ...]], Receipt]
+    receipt: Callable[[Changed], Receipt]
     #: that commit failed, and whoever made it may have kept that to itself
     failure: LedgerError | None = None
 
@@ -90,7 +90,9 @@ class Books:
         """
         rider, self._rider = self._rider, None
         if rider is not None:
-            change = replace(change, receipt=rider.receipt(change.claims))
+            change = replace(
+                change, receipt=rider.receipt(Changed(change.claims, self.operator, change.operator or self.operator))
+            )
         try:
             self._ledger.commit(change)
         except LedgerError as error:
@@ -117,10 +119,10 @@ class Books:
         self.make_known()
 
     @contextmanager
-    def along(self, receipt: Callable[[tuple[Claim, ...]], Receipt]) -> Iterator[None]:
+    def along(self, receipt: Callable[[Changed], Receipt]) -> Iterator[None]:
         """Have a receipt written with the first commit of the block, in one transaction, or by itself if it makes none.
 
-        :param receipt: makes it from the claims that the commit changes.
+        :param receipt: makes it from what the commit changes.
         :raises LedgerError: it could not be written, and so neither was what the block committed.
         """
         rider = self._rider = Rider(receipt)

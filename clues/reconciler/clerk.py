@@ -15,7 +15,7 @@ from dataclasses import asdict
 
 from clues.errors import InvalidRequest, KeyReused, LedgerError
 from clues.ledger import Commit, Ledger, Receipt
-from clues.model import Answer, Claim, Deed, Order
+from clues.model import Answer, Changed, Deed, Order
 from clues.ports import Clock
 from clues.reconciler.books import Books
 
@@ -47,19 +47,19 @@ class Clerk:
             )
         return found.body
 
-    def carry_out(self, order: Order, do: Callable[[], object], told: Callable[[tuple[Claim, ...]], bytes]) -> bytes:
+    def carry_out(self, order: Order, do: Callable[[], object], told: Callable[[Changed], bytes]) -> bytes:
         """Do it, and write its answer and its deed with what it commits; or answer again what was answered before.
 
-        :param told: makes the answer of the claims that were changed.
+        :param told: makes the answer of what is changed; called within *do*.
         :raises CluesError: it was refused, or could not be committed; nothing has changed.
         """
         if (before := self.answered(order)) is not None:
             return before
         body = b""
 
-        def receipt(claims: tuple[Claim, ...]) -> Receipt:
+        def receipt(changed: Changed) -> Receipt:
             nonlocal body
-            body = told(claims)
+            body = told(changed)
             return Receipt(self._clock.now(), order.deed, order.key, Answer(order.digest, body))
 
         with self._books.along(receipt):

@@ -229,7 +229,7 @@ class Counter:
     def cancel_maintenance(self, number: int, who: str) -> Maintenance:
         """Commit that an announced maintenance is off.
 
-        :raises InvalidRequest: there is none of this number.
+        :raises NotFound: there is none of this number.
         """
         operator, dropped = cancel(self._books.operator, number, self._clock.now())
         self._order(operator, (dropped.site,), f"{who}: no {dropped} (number {dropped.number})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import re
 import socket
 import threading
 import time
@@ -370,7 +371,17 @@ def test_garbage_is_refused_and_the_next_caller_is_served(api: Api) -> None:
     assert api.get("/v1/version")
 
 
+def test_a_parameter_that_a_route_does_not_have_is_refused_everywhere(api: Api) -> None:
+    for path, methods in api.get("/openapi.json")["paths"].items():
+        target = re.sub(r"{\w+}", "1", path)
+        for method in methods:
+            answer = api.ask(method.upper(), f"{target}?limt=5")
+            assert (answer.status, "limt" in answer.body["detail"]) == (400, True), (method, path, answer)
+    assert "limt (did you mean limit" in api.ask("GET", "/v1/events?limt=5").body["detail"]
+
+
 def test_the_api_describes_itself(api: Api) -> None:
-    description = api.get("/v1/openapi.json")
+    description = api.get("/openapi.json")
+    assert description == api.get("/v1/openapi.json")
     assert {"/v1/status", "/v1/nodes/{verb}", "/v1/explain/{subject}"} <= set(description["paths"])
     assert "apiVersion" in description["components"]["schemas"]["ClusterStatus"]["properties"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clues.cli.man import render_man
 from clues.cli.reference import render_cli_reference
-from tests.lab import docs_config, docs_metrics, docs_states, grafana
+from tests.lab import docs_api, docs_config, docs_metrics, docs_states, grafana
 
 CLI = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 #: a template, so that a wheel brings it
@@ -17,6 +17,8 @@ MAN = Path(__file__).parents[2] / "templates" / "man" / "clues.1"
 PAGES: tuple[tuple[Path, Callable[[], str]], ...] = (
     (docs_config.COMMITTED, docs_config.render_installed),
     (docs_states.COMMITTED, docs_states.render_states),
+    (docs_api.COMMITTED, docs_api.render_openapi),
+    (docs_api.PAGE, docs_api.render_api),
     (docs_metrics.COMMITTED, docs_metrics.render_metrics),
     (CLI, render_cli_reference),
     (MAN, render_man),

@@ -12,6 +12,7 @@ from clues.errors import CluesError, InvalidRequest, KeyReused, NotFound, Transi
 from clues.model import (
     CaStatus,
     CaStep,
+    Changed,
     Claim,
     Deed,
     JobUse,
@@ -43,6 +44,8 @@ class MemoryControl:
         self.orders: list[tuple[tuple[str, ...], Wish | None, str]] = []
         self.pauses: list[tuple[bool, str]] = []
         self.maintenance = Operator()
+        self._body = b""
+        self._told: Callable[[Changed], bytes] | None = None
         self.evictions: list[tuple[str, str]] = []
         self.rotations: list[str] = []
         self.rehearsals: list[tuple[str, ...]] = []
@@ -86,8 +89,8 @@ class MemoryControl:
         with self._changed:
             return self._published
 
-    def history(self, since: datetime) -> list[Moment]:
-        return [one for one in self.moments if one.at >= since]
+    def history(self, since: datetime, limit: int) -> list[Moment]:
+        return [one for one in self.moments if one.at >= since][:limit]
 
     def spending(self, since: datetime, until: datetime) -> list[SpentRow]:
         return [one for one in self.spent_rows if since <= one.hour < until]
@@ -102,8 +105,8 @@ class MemoryControl:
             raise InvalidRequest("Slurm keeps no accounting")
         return [one for one in self.uses if one.begin < end and begin < (one.end or end)]
 
-    def past_claims(self, node: str, limit: int) -> list[Claim]:
-        return self.ended_claims.get(node, [])[:limit]
+    def past_claims(self, node: str, limit: int, before: int = 0) -> list[Claim]:
+        return [one for one in self.ended_claims.get(node, []) if not before or one.generation < before][:limit]
 
     def wait(self, after_tick: int, timeout: float) -> Published | None:
         with self._changed:
@@ -116,9 +119,13 @@ class MemoryControl:
                 self.waiters -= 1
             return self._published
 
-    def notes(self, *, after: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
+    def notes(self, *, after: int = 0, before: int = 0, about: str = "", limit: int = 100) -> list[LoggedNote]:
         with self._changed:
-            found = [one for one in self._notes if one.id > after and (not about or about in (one.subject, *one.about))]
+            found = [
+                one
+                for one in self._notes
+                if after < one.id < (before or 2**63) and (not about or about in (one.subject, *one.about))
+            ]
         return found[:limit] if after else found[-limit:]
 
     def answered(self, order: Order) -> bytes | None:
@@ -129,16 +136,22 @@ class MemoryControl:
             raise KeyReused("used for another order")
         return body
 
-    def act(self, order: Order, do: Callable[[], object], told: Callable[[tuple[Claim, ...]], bytes]) -> bytes:
+    def act(self, order: Order, do: Callable[[], object], told: Callable[[Changed], bytes]) -> bytes:
         with self._changed:
             if (before := self.answered(order)) is not None:
                 return before
-            made = do()
-            body = told((made,) if isinstance(made, Claim) else ())
+            self._body, self._told = b"", told
+            do()
+            body = self._body or told(Changed())
             self.records.append(order.deed)
             if order.key:
                 self.answers[order.deed.identity, order.key] = (order.digest, body)
             return body
+
+    def _commit(self, changed: Changed) -> None:
+        """Make the answer, as the daemon does: while the order is carried out, and before it returns."""
+        if self._told is not None:
+            self._body, self._told = self._told(changed), None
 
     def act_outside(self, order: Order, do: Callable[[], bytes]) -> bytes:
         return self.act(order, lambda: None, lambda _: do())
@@ -166,11 +179,14 @@ class MemoryControl:
     ) -> Maintenance:
         if self.failure:
             raise self.failure
-        self.maintenance = announce(self.maintenance, site, begin, end, ahead, who, NOW)
+        before, self.maintenance = self.maintenance, announce(self.maintenance, site, begin, end, ahead, who, NOW)
+        self._commit(Changed((), before, self.maintenance))
         return self.maintenance.maintenance[-1]
 
     def cancel_maintenance(self, number: int, who: str) -> Maintenance:
-        self.maintenance, gone = cancel(self.maintenance, number, NOW)
+        before = self.maintenance
+        self.maintenance, gone = cancel(before, number, NOW)
+        self._commit(Changed((), before, self.maintenance))
         return gone
 
     def pause(self, paused: bool, who: str) -> None:
@@ -198,7 +214,9 @@ class MemoryControl:
         if self.failure:
             raise self.failure
         self.trials.append((site, image, flavor, who))
-        return self.trial("")
+        claim = self.trial("")
+        self._commit(Changed((claim,)))
+        return claim
 
     def trial(self, key: str) -> Claim:
         self.trial_looks += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clues.errors import InvalidRequest
+from clues.errors import InvalidRequest, NotFound
 from clues.model import Claim, ClaimState, Facts, Leaving, Maintenance, Operator, Plan, Settings, Verdict, World
 from clues.planner.explain import explain
 from clues.planner.maintenance import announce, cancel, upcoming
@@ -201,7 +201,7 @@ def test_what_only_touches_or_is_elsewhere_does_not_overlap() -> None:
 def test_one_that_is_over_is_forgotten_with_the_next() -> None:
     old = window(ago(hours=3), ago(hours=1))["operator"]
     assert [one.number for one in announced(1, 2, old).maintenance] == [2]
-    with pytest.raises(InvalidRequest, match="clues maintenance list"):
+    with pytest.raises(NotFound, match="clues maintenance list"):
         cancel(old, 1, NOW)
 
 

@@ -18,7 +18,7 @@ from clues.daemon import Daemon
 from clues.errors import InvalidRequest, KeyReused, LedgerError, Transient
 from clues.ledger import Commit, Receipt, open_ledger
 from clues.ledger.orders import ANSWERS_KEPT, DEEDS_KEPT
-from clues.model import Answer, Claim, Deed, Order, Wish
+from clues.model import Answer, Changed, Deed, Maintenance, Order, Wish
 from clues.reconciler import Clerk
 from tests.unit.builders import NOW, ago, ahead
 from tests.unit.reconciler.parts import Parts, make_parts
@@ -40,7 +40,7 @@ def disable(parts: Parts) -> Callable[[], None]:
     return lambda: parts.world.counter.wish(["cpu-1"], Wish.DISABLED, "alice")
 
 
-def told(_: tuple[Claim, ...]) -> bytes:
+def told(_: Changed) -> bytes:
     return b'{"order":"disable"}'
 
 
@@ -129,7 +129,7 @@ def test_a_refused_order_leaves_nothing_and_rides_with_nobody_else(parts: Parts)
 
 def test_what_changes_nothing_is_written_all_the_same(parts: Parts) -> None:
     clerk(parts).carry_out(ORDER, lambda: None, told)
-    assert (clerk(parts).answered(ORDER), deeds(parts)) == (told(()), [ALICE])
+    assert (clerk(parts).answered(ORDER), deeds(parts)) == (told(Changed()), [ALICE])
 
 
 def test_the_journal_has_one_line_for_each(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
@@ -172,8 +172,8 @@ def daemon(parts: Parts) -> Iterator[Daemon]:
 
 
 def test_an_order_is_given_on_the_owners_thread(parts: Parts, daemon: Daemon) -> None:
-    assert daemon.act(ORDER, lambda: daemon.wish(["cpu-1"], Wish.DISABLED, "alice"), told) == told(())
-    assert (parts.world.books.operator.wishes, daemon.answered(ORDER)) == ({"cpu-1": Wish.DISABLED}, told(()))
+    assert daemon.act(ORDER, lambda: daemon.wish(["cpu-1"], Wish.DISABLED, "alice"), told) == told(Changed())
+    assert (parts.world.books.operator.wishes, daemon.answered(ORDER)) == ({"cpu-1": Wish.DISABLED}, told(Changed()))
 
 
 def test_two_at_the_same_moment_are_one(parts: Parts, daemon: Daemon) -> None:
@@ -208,3 +208,20 @@ def test_what_somebody_else_refused_may_be_ordered_again(daemon: Daemon) -> None
     assert daemon.act_outside(ORDER, lambda: b"turned") == b"turned"
     assert daemon.act_outside(ORDER, lambda: pytest.fail("twice")) == b"turned"
     assert [one.deed for one in daemon.deeds(ago(days=4000), 0, 10)] == [ALICE]
+
+
+def test_an_answer_is_made_of_what_is_changed_before_that_is_on_the_disk(parts: Parts, daemon: Daemon) -> None:
+    """A number that the daemon gives stands in the answer."""
+    seen: list[tuple[tuple[Maintenance, ...], tuple[Maintenance, ...]]] = []
+
+    def telling(changed: Changed) -> bytes:
+        seen.append((changed.before.maintenance, changed.operator.maintenance))
+        return b"{}"
+
+    site, now = next(iter(parts.world.reconciler.settings.sites)), parts.world.clock.now()
+    begin, end = now + timedelta(days=1), now + timedelta(days=2)
+    made: list[Maintenance] = []
+    daemon.act(ORDER, lambda: made.append(daemon.announce_maintenance(site, begin, end, None, "alice")), telling)
+    assert seen == [((), (made[0],))]
+    daemon.act(Order(ALICE), lambda: daemon.cancel_maintenance(made[0].number, "alice"), telling)
+    assert seen[1] == ((made[0],), ())
