@@ -50,7 +50,8 @@ class Resources:
 
     def plus(self, more: Resources) -> Resources:
         """Return the sum."""
-        return Resources(self.cpus + more.cpus, self.memory_mib + more.memory_mib, make_gpus((*self.gpus, *more.gpus)))
+        gpus = make_gpus((*self.gpus, *more.gpus)) if self.gpus and more.gpus else self.gpus or more.gpus
+        return Resources(self.cpus + more.cpus, self.memory_mib + more.memory_mib, gpus)
 
     def times(self, count: int) -> Resources:
         """Return this vector *count* times."""

@@ -213,11 +213,19 @@ class _Queue:
     def _hold_part(self, laying: _Laying) -> None:
         """Set aside the nodes that are there for a part of a gang, at the site where most of it is."""
         group = laying.group
+        if group.parted == self.bins.version:
+            return
         best: tuple[int, frozenset[str]] = (0, frozenset())
+        known: dict[tuple[str, int], frozenset[str]] = {}
         for option in group.options:
-            present = self.one_by_one.present(group, option.offer.site, option.layout)
+            site, nodes = option.offer.site, option.layout.nodes
+            if (site, nodes) not in known:
+                known[site, nodes] = self.one_by_one.present(group, site, option.layout)
+            present = known[site, nodes]
             if len(present) - option.layout.nodes > best[0] - _fewest_nodes(group) or not best[1]:
                 best = len(present), present
+        if not best[1]:
+            group.parted = self.bins.version  # what is there only becomes less
         for name in sorted(best[1]):
             room = self.bins.bin_of(name)
             layout = None if room is None else group.layout_on(room)

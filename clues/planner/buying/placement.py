@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 from clues.model import Attach, Claim, ClaimState, Kind, Mode, Node, Offer, Pool, Resources, Site, Wish
 from clues.planner.capacity.gates import Gates
@@ -165,10 +166,13 @@ class Buyer:
         """
         self._taken.add(node.name)
         self._vacant.get(pool.name, {}).pop(node.name, None)
-        claim = self._plan(Kind.WORKER, node.name, offer, pool.shape, reason)
         self._purse.take(pool.name, account, offer.price_per_hour or 0.0)
-        claim = replace(
-            claim,
+        claim = self._plan(
+            Kind.WORKER,
+            node.name,
+            offer,
+            pool.shape,
+            reason,
             pool=pool.name,
             recipe=pool.recipes.get(offer.site, ""),
             jobs=tuple(jobs),
@@ -205,7 +209,7 @@ class Buyer:
         self.bought.append(claim)
         return claim
 
-    def _plan(self, kind: Kind, node: str, offer: Offer, shape: Resources, reason: str) -> Claim:
+    def _plan(self, kind: Kind, node: str, offer: Offer, shape: Resources, reason: str, **more: Any) -> Claim:
         now = self._view.now
         generation = self._generations.get(node, 0) + 1
         self._generations[node] = generation
@@ -216,7 +220,6 @@ class Buyer:
             key=launch_key(self._view.world.cluster, node, generation, now),
             kind=kind,
             node=node,
-            pool="",
             generation=generation,
             offer=offer,
             shape=shape,
@@ -224,6 +227,7 @@ class Buyer:
             since=now,
             created_at=now,
             reason=reason,
+            **{"pool": ""} | more,
         )
 
     def _router_besides(self, site: Site) -> tuple[Resources, Offer] | None:

@@ -177,14 +177,16 @@ class Shopping:
         concerned = [n for n, group in enumerate(groups) if any(option.pool is pool for option in group.options)]
         by_name = [number for number in concerned if groups[number].key.excluded_nodes]
         found: dict[tuple[frozenset[str], frozenset[str], tuple[bool, ...]], _Lot] = {}
+        none = frozenset[str]()
         for node in self._buyer.vacant(pool) if concerned else ():
-            reserved = self._reserved.get(node.name, frozenset())
-            named = tuple(groups[number].accepts_name(node.name) for number in by_name)
+            reserved = self._reserved.get(node.name, none)
+            named = tuple([groups[number].accepts_name(node.name) for number in by_name]) if by_name else ()
             key = node.partitions, reserved, named
-            if key not in found:
+            lot = found.get(key)
+            if lot is None:
                 accepts = frozenset(number for number in concerned if groups[number].accepts_new(node, reserved))
-                found[key] = _Lot(pool, [], accepts)
-            found[key].nodes.append(node)
+                lot = found[key] = _Lot(pool, [], accepts)
+            lot.nodes.append(node)
         return list(found.values())
 
     def _wanted(
@@ -222,12 +224,17 @@ class Shopping:
 
     @staticmethod
     def _loads(purchase: Purchase, groups: Mapping[int, JobClass]) -> list[Resources]:
-        loads = [Resources() for _ in purchase.spots]
+        counts: list[dict[int, tuple[JobClass, int]]] = [{} for _ in purchase.spots]
         for rank, spots in purchase.tasks.items():
-            each = {(id(one.pool), id(one.offer)): one.layout.each for one in groups[rank].options}
+            group = groups[rank]
             for at in (at for spot in spots for at in spot):
-                lot, offer = purchase.spots[at]
-                loads[at] = loads[at].plus(each[id(lot.pool), id(offer)])
+                counts[at][id(group)] = group, counts[at].get(id(group), (group, 0))[1] + 1
+        loads = []
+        for (lot, offer), here in zip(purchase.spots, counts, strict=True):
+            load = Resources()
+            for group, count in here.values():
+                load = load.plus(group.each_at(lot.pool, offer).times(count))
+            loads.append(load)
         return loads
 
     def buy(self, purchase: Purchase) -> bool:
@@ -238,12 +245,11 @@ class Shopping:
             return False
         purchase.nodes = nodes
         gangs = purchase.gangs()
-        for at, (node, (lot, offer)) in enumerate(zip(nodes, purchase.spots, strict=True)):
-            here = {
-                rank: sum(spot.count(at) for spot in spots)
-                for rank, spots in sorted(purchase.tasks.items())
-                if any(at in spot for spot in spots)
-            }
+        tasks: list[dict[int, int]] = [{} for _ in nodes]  # of each node, how many of which job
+        for rank, spots in sorted(purchase.tasks.items()):
+            for at in (at for spot in spots for at in spot):
+                tasks[at][rank] = tasks[at].get(rank, 0) + 1
+        for at, (node, (lot, offer), here) in enumerate(zip(nodes, purchase.spots, tasks, strict=True)):
             jobs = [purchase.jobs[rank].id for rank in here]
             reason, label, size = f"for job {jobs[0] if jobs else first.id}", "", 0
             if at in gangs:

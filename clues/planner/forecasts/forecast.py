@@ -93,6 +93,8 @@ class _Oracle:
         self.reserved = reservations_by_node(snapshot)
         self.ready: dict[str, Span] = {}
         self.alike: dict[tuple[int, str, ClaimState], Span] = {}
+        #: by offer and pool, whether a boot was seen
+        self.booted: dict[tuple[int, str], bool] = {}
         #: nodes alike in what jobs may run there, by number, and the number of each node
         self.kinds: dict[Likes, int] = {}
         self.kind_of: dict[str, int] = {}
@@ -188,7 +190,10 @@ class _Oracle:
         return text
 
     def _has_booted(self, claim: Claim) -> bool:
-        return boot_time(self.memory, claim.offer, self.view.pool(claim)).known
+        key = id(claim.offer), claim.pool
+        if key not in self.booted:
+            self.booted[key] = boot_time(self.memory, claim.offer, self.view.pool(claim)).known
+        return self.booted[key]
 
     # --- jobs that wait for room ---
 

@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from math import inf
+from typing import NamedTuple
 
-from clues.model import ClusterSnapshot, Job, Market, Node, Offer, Pool, Request, Reservation
+from clues.model import ClusterSnapshot, Job, Market, Node, Offer, Pool, Request, Reservation, Resources
 from clues.planner.queue.bins import Bin, Likes
 from clues.planner.queue.constraint import Alternatives, UnreadableConstraint, parse_constraint, satisfied
 from clues.planner.queue.layout import Layout, lay_out
@@ -18,9 +20,8 @@ from clues.planner.view import View
 from clues.units import show_duration
 
 
-@dataclass(frozen=True, slots=True)
-class ClassKey:
-    """Two jobs with the same key are served alike by the same nodes."""
+class ClassKey(NamedTuple):
+    """Two jobs with the same key are served alike by the same nodes. (A tuple: there is one for each job.)"""
 
     request: Request
     partitions: tuple[str, ...]
@@ -64,9 +65,12 @@ class JobClass:
     #: the version of the room in which nothing fits, of all of it and of the open nodes alone; -1: not looked yet
     exhausted: int = -1
     open_exhausted: int = -1
+    #: the version of the room in which there is not even a part of a gang's
+    parted: int = -1
     refusals: dict[str, str] = field(default_factory=dict)
     _layouts: dict[int, Layout | None] = field(default_factory=dict)
     _hopeless: Hopeless | None = None
+    _each: dict[tuple[int, int], Resources] = field(default_factory=dict)
 
     def hopeless(self, view: View, snapshot: ClusterSnapshot) -> Hopeless:
         """Return what is said of the jobs where no pool can hold them."""
@@ -75,10 +79,16 @@ class JobClass:
             self._hopeless = hopeless(view, snapshot, key.request, key.partitions, self.alternatives, self.misfits)
         return self._hopeless
 
-    @property
+    @cached_property
     def spans(self) -> bool:
         """Whether its nodes may lie at different sites: a pool that allows it says so."""
         return any(option.pool.span for option in self.options)
+
+    def each_at(self, pool: Pool, offer: Offer) -> Resources:
+        """Return what one task, or its share, takes of a node of this option."""
+        if not self._each:
+            self._each.update(((id(one.pool), id(one.offer)), one.layout.each) for one in self.options)
+        return self._each[id(pool), id(offer)]
 
     def layout_on(self, room: Bin) -> Layout | None:
         """Return how the job lies on nodes of this bin's size; None when the bin is not for this class."""
