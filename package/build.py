@@ -7,13 +7,15 @@ gives user namespaces to everybody.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,11 +25,19 @@ HERE = ROOT / "package" / "debian"
 #: What the wheels' own tests and types weigh, and nobody runs on a front-end.
 LEFT_OUT = ("__pycache__", "pip", "pip-*.dist-info", "setuptools", "setuptools-*.dist-info", "_distutils_hack")
 
+#: Where, below /usr/share, files of `templates/` lie.
+DOCUMENTS = {
+    "man/clues.1": "man/man1/clues.1.gz",
+    "completions/clues.bash": "bash-completion/completions/clues",
+    "completions/_clues": "zsh/vendor-completions/_clues",
+    "completions/clues.fish": "fish/vendor_completions.d/clues.fish",
+}
+
 CONTROL = """\
 Package: clues
 Version: {version}
 Architecture: {architecture}
-Maintainer: The clues developers <clues@localhost>
+Maintainer: {maintainer}
 Section: admin
 Priority: optional
 Installed-Size: {size}
@@ -127,13 +137,19 @@ def _control(stage: Path, version: str, architecture: str) -> None:
     links.mkdir(parents=True)
     for name in ("clues", "cluesd", "clues-slurm-hook"):
         (links / name).symlink_to(f"/opt/clues/bin/{name}")
+    _documents(stage / "usr" / "share")
     folder = stage / "DEBIAN"
     folder.mkdir()
     size = sum(path.lstat().st_size for path in stage.rglob("*")) // 1024
     python = _said(["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
     major, minor = python.split(".")
     text = CONTROL.format(
-        version=version, architecture=architecture, size=size, python=python, next_python=f"{major}.{int(minor) + 1}"
+        version=version,
+        architecture=architecture,
+        maintainer=maintainer(os.environ),
+        size=size,
+        python=python,
+        next_python=f"{major}.{int(minor) + 1}",
     )
     (folder / "control").write_text(text)
     (folder / "conffiles").write_text("/etc/clues/clues.yaml\n")
@@ -146,6 +162,26 @@ def _control(stage: Path, version: str, architecture: str) -> None:
         if path.is_file() and not path.is_symlink() and folder not in path.parents
     ]
     (folder / "md5sums").write_text("".join(sums))
+
+
+def _documents(share: Path) -> None:
+    """Put the manual page and what makes shells complete words where Debian's man and shells look for them."""
+    for source, place in DOCUMENTS.items():
+        path = share / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = (ROOT / "templates" / source).read_bytes()
+        # without a name and a time in it, so that the same page is the same file
+        path.write_bytes(gzip.compress(content, 9, mtime=0) if path.suffix == ".gz" else content)
+        path.chmod(0o644)
+
+
+def maintainer(environment: Mapping[str, str]) -> str:
+    """Return whom Debian's users of the package may write to: who builds it, as Debian's own tools are told."""
+    name = environment.get("DEBFULLNAME") or "The clues developers"
+    host = socket.getfqdn()
+    host = socket.gethostname() if host.startswith("localhost") else host
+    address = environment.get("DEBEMAIL") or environment.get("EMAIL") or f"root@{host}"
+    return address if "<" in address else f"{name} <{address}>"
 
 
 def _run(command: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,10 +126,20 @@ def _tools(root: Path, *, front_end: bool) -> Iterator[list[str]]:
     there = [] if root == Path("/") else [f"--root={root}"]
     yield ["systemd-sysusers", *there, str(OF_THE_ADMINISTRATOR.sysusers.name)]
     yield ["systemd-tmpfiles", *there, "--create", str(OF_THE_ADMINISTRATOR.tmpfiles.name)]
+    if root != Path("/") or _has_user("slurm"):
+        yield ["systemd-tmpfiles", *there, "--create", str(OF_THE_ADMINISTRATOR.slurm_tmpfiles.name)]
     if root == Path("/") and front_end:
         yield ["sysctl", "-q", "-p", str(OF_THE_ADMINISTRATOR.sysctl)]
     if _booted(root):
         yield ["systemctl", "daemon-reload"]
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _booted(root: Path) -> bool:

@@ -34,6 +34,8 @@ class Homes:
     units: PurePosixPath
     sysusers: PurePosixPath
     tmpfiles: PurePosixPath
+    #: what needs Slurm's user, who may not be there yet
+    slurm_tmpfiles: PurePosixPath
     sysctl: PurePosixPath
 
 
@@ -41,12 +43,14 @@ OF_THE_ADMINISTRATOR = Homes(
     PurePosixPath("/etc/systemd/system"),
     PurePosixPath("/etc/sysusers.d/clues.conf"),
     PurePosixPath("/etc/tmpfiles.d/clues.conf"),
+    PurePosixPath("/etc/tmpfiles.d/clues-slurm.conf"),
     PurePosixPath("/etc/sysctl.d/60-clues.conf"),
 )
 OF_A_PACKAGE = Homes(
     PurePosixPath("/lib/systemd/system"),
     PurePosixPath("/usr/lib/sysusers.d/clues.conf"),
     PurePosixPath("/usr/lib/tmpfiles.d/clues.conf"),
+    PurePosixPath("/usr/lib/tmpfiles.d/clues-slurm.conf"),
     PurePosixPath("/usr/lib/sysctl.d/60-clues.conf"),
 )
 
@@ -66,6 +70,7 @@ def service_files(programs: Path, homes: Homes, *, front_end: bool) -> list[File
     ]
     files.append(File(homes.sysusers, texts["clues.sysusers.conf"]))
     files.append(File(homes.tmpfiles, texts["clues.tmpfiles.conf"]))
+    files.append(File(homes.slurm_tmpfiles, texts["clues-slurm.tmpfiles.conf"]))
     if front_end:
         files.append(File(homes.sysctl, texts["clues.sysctl.conf"]))
     return files

@@ -90,8 +90,12 @@ class FrontEnd:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._make_bridge()
         self._start_munged(timeout)
+        self._before_slurmctld(timeout)
         self.write_configuration()
         self._start_slurmctld(clean=False, timeout=timeout)
+
+    def _before_slurmctld(self, timeout: float) -> None:
+        """What slurmctld does not start without; munged runs."""
 
     def stop(self, timeout: float = 15.0) -> None:
         """Stop slurmctld and munged in order; take the bridge down if this made it. Repeating it is harmless."""

@@ -117,6 +117,9 @@ def test_the_published_inventory_can_be_read_by_the_other_users(tmp_path: Path) 
     assert (tmp_path / "inventory.json").stat().st_mode & 0o777 == 0o644
 
 
+SLURM = 64030
+
+
 # --- users and folders ---------------------------------------------------------------------------------------
 
 
@@ -135,6 +138,8 @@ class Home:
             user, group, more = 65533, 65533, [self.groups["clues"]]
         elif who == "anybody":
             user, group, more = 65534, 65534, []
+        elif who == "slurmctld":
+            user, group, more = SLURM, SLURM, []
         else:
             found = settings(who)
             name = found["User"][0]
@@ -167,6 +172,12 @@ def home() -> Iterator[Home]:
     (root / "etc").mkdir()
     for tool, name in (("systemd-sysusers", "sysusers"), ("systemd-tmpfiles --create", "tmpfiles")):
         subprocess.run([*tool.split(), f"--root={root}", str(FOLDER / f"clues.{name}.conf")], check=True)
+    # Slurm's own package makes its user
+    with (root / "etc" / "passwd").open("a") as passwd:
+        passwd.write(f"slurm:x:{SLURM}:{SLURM}::/:/bin/false\n")
+    subprocess.run(
+        ["systemd-tmpfiles", "--create", f"--root={root}", str(FOLDER / "clues-slurm.tmpfiles.conf")], check=True
+    )
     groups = _table(root / "etc" / "group")
     yield Home(
         root,
@@ -215,6 +226,12 @@ ACCESS: tuple[tuple[str, str, bool], ...] = (
     # The ledger is cluesd's.
     *((who, f"cat {S}/ledger.db", False) for who in ("clues-signer", "clues-enrol", "clues-hub", "sysadmin")),
     *((who, f"echo > {S}/planted", False) for who in ("clues-signer", "clues-enrol", "clues-hub", "sysadmin")),
+    # slurmctld's hook writes requests, as it does: readable for the folder's group; cluesd empties it; nobody else may.
+    ("slurmctld", f"echo > {S}/requests/1.json; chmod 0640 {S}/requests/1.json", True),
+    ("cluesd", f"cat {S}/requests/1.json; rm {S}/requests/1.json", True),
+    *((who, f"ls {S}/requests", False) for who in ("clues-enrol", "clues-hub", "anybody")),
+    *((who, f"echo > {S}/requests/2.json", False) for who in ("clues-enrol", "clues-hub", "anybody")),
+    ("slurmctld", f"cat {S}/ledger.db", False),
     # The hub's key is its own.
     *((who, f"cat {S}/hub/run/key.pem", False) for who in ("cluesd", "clues-signer", "clues-enrol", "sysadmin")),
     # Who faces the internet speaks with the signer alone, and puts no socket in another one's place.

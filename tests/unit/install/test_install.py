@@ -52,6 +52,12 @@ def test_everything_is_put_once_and_taken_away(root: Path) -> None:
     assert [path.name for path in (root / "etc").iterdir()] == ["hosts"]
 
 
+def test_the_folder_of_slurms_requests_is_made_with_the_others(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(root, "install")
+    assert "d /var/lib/clues/requests 2770 slurm clues -" in (root / "etc/tmpfiles.d/clues-slurm.conf").read_text()
+    assert "--create clues-slurm.conf" in capsys.readouterr().out
+
+
 def test_a_dry_run_says_all_and_does_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(root, "install", "--dry-run") == 0
     said = capsys.readouterr().out
