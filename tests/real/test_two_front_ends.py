@@ -18,10 +18,10 @@ from tests.real.withstand_lab import in_a_hurry
 
 pytestmark = pytest.mark.real
 
-#: The lease of 3 s, a quarter on top, a look, and a start of the daemon on a busy machine.
-TAKEOVER_SECONDS = 15.0
+#: The lease of 5 s, a quarter on top, a look, and a start of the daemon on a busy machine.
+TAKEOVER_SECONDS = 25.0
 #: The same, and a router that finds its central point dead after four seconds, and again.
-TUNNEL_SECONDS = 30.0
+TUNNEL_SECONDS = 40.0
 
 
 @pytest.fixture
@@ -71,32 +71,40 @@ def test_when_the_active_one_dies_the_other_goes_on_with_all_of_its_vms(pair: Tw
         assert len(keys) == len(set(keys))  # nothing was asked for twice
 
 
+@pytest.fixture
+def drowsy(tmp_path: Path) -> Iterator[TwoFrontEnds]:
+    pair = TwoFrontEnds(tmp_path / "pair", in_a_hurry(cpu_nodes="cpu-[01-04]"))
+    pair.command = freezing_daemon.COMMAND
+    with pair:
+        yield pair
+
+
 @pytest.mark.slow
-def test_one_that_slept_through_its_lease_does_nothing_when_it_wakes(pair: TwoFrontEnds) -> None:
+def test_one_that_slept_through_its_lease_does_nothing_when_it_wakes(drowsy: TwoFrontEnds) -> None:
     """It sleeps at the worst moment: a launch is permitted and not sent. The other one sends it meanwhile."""
-    pair.stop_daemon()
-    pair.launch_daemon(freezing_daemon.COMMAND)
-    pair.wait_state(pair, "running")
+    pair = drowsy
     crashing_daemon.arm(pair.folder, ["effect:launch:before"])
     job = pair.submit(seconds=3)
     pair.until("it to sleep", lambda: not crashing_daemon.armed(pair.folder))
     assert vms(pair) == set()
     with Watch([pair.folder / "sites" / site for site in pair.plan.vms]) as watch:
         pair.fail_over(None)
-        first, process = pair.daemons, pair.daemons.pid("cluesd")
+        first = pair.daemons
         pair.look_at_second()
-        (run,) = pair.completes(job)
-        asked = pair.asked_for()
+        pair.completes(job)
+        asked, sent = pair.asked_for(), keys_sent(pair)
         pair.signal_daemon(signal.SIGCONT)
         pair.until("the sleeper to end", lambda: first.ended("cluesd"), 5)
-        assert first.stop("cluesd") == LOST, process
+        assert first.stop("cluesd") == LOST
         pair.ticks_pass(3)
-        # at most the one call that it was about to send, with the same launch key
+        # at most the one call that it was about to send, which the other one knew and has sent: the same VM to a cloud
         assert pair.asked_for() - asked <= 1
-        assert len(set(pair.launched("cesnet") + pair.launched("upv"))) == 1
+        assert keys_sent(pair) == sent
         assert watch.doubles == []
-        assert len(watch.seen) == 1
-    assert run.node
+
+
+def keys_sent(pair: TwoFrontEnds) -> set[str]:
+    return {key for site in pair.plan.vms for key in pair.launched(site)}
 
 
 @pytest.mark.slow

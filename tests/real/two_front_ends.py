@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -44,9 +45,12 @@ class Second:
 class TwoFrontEnds(Trial):
     """A lab cluster with a second front-end, which stands by."""
 
-    lease = "3s"
+    #: longer than a busy machine keeps any process waiting
+    lease = "5s"
 
     def __init__(self, *more: Any) -> None:
+        #: what Python runs in place of the first cluesd's own module
+        self.command: Sequence[str] = ()
         super().__init__(*more)
         self.shared = self.folder / "shared"
         self.second = Second(self)
@@ -71,6 +75,9 @@ class TwoFrontEnds(Trial):
         mine = {"state": str(second.state), "socket": str(second.socket)}
         second.config.write_text(yaml.safe_dump(self.document() | mine, sort_keys=False))
         self.start_second()
+
+    def launch_daemon(self, command: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
+        super().launch_daemon(command or self.command, env)
 
     def stop(self) -> None:
         self.second.daemons.stop_all(("cluesd", "enrol", "signer"))
