@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
-from clues.errors import InvalidRequest, LedgerError
+from clues.errors import InvalidRequest, LedgerError, NotFound
 from clues.ledger import Commit
 from clues.model import InstanceState, Wish
 from clues.simulation.retiring import with_image
@@ -199,7 +199,7 @@ class Demon:
             return
         try:
             self.world.daemon.call(call)
-        except (LedgerError, InvalidRequest):
+        except (LedgerError, InvalidRequest, NotFound):
             self.world.story.tell("demon: an order was refused")
 
     def _wish(self) -> None:

@@ -343,3 +343,18 @@ def test_every_time_is_read_back_as_aware_utc(ledger: Ledger) -> None:
     ledger.commit(Commit(claims=(FULL,)))
     back: Claim = ledger.live_claims()[FULL.key]
     assert back.since.utcoffset() == timedelta(0)
+
+
+def test_claims_of_a_time_are_those_that_may_have_had_a_vm_then(ledger: Ledger) -> None:
+    """What it cost is shared out among them: one that is left out would have been free."""
+    times = {
+        "live": (ago(hours=5), None),
+        "ended in it": (ago(hours=9), ago(hours=3)),
+        "over": (ago(hours=9), ago(hours=7)),
+    }
+    for number, (name, (launched, ended)) in enumerate({**times, "later": (ago(minutes=1), None)}.items()):
+        state = S.READY if ended is None else S.GONE
+        one = make_claim(f"cpu-{number}", state, key=name, created_at=launched, launched_at=launched, ended_at=ended)
+        ledger.commit(Commit(claims=(one,)))
+    found = ledger.claims_between(ago(hours=6), ago(hours=1))
+    assert sorted(one.key for one in found) == ["ended in it", "live"]
