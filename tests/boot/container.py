@@ -46,8 +46,12 @@ FOLDERS = (
     "usr dev proc sys old tmp run root home opt/clues/src opt/clues/venv opt/clues/bin etc/systemd/system etc/munge "
     "var/log/munge var/lib/munge var/log/journal"
 )
-USERS = "root:x:0:0:root:/root:/bin/bash\nmunge:x:990:990::/nonexistent:/usr/sbin/nologin\nnobody:x:65534:65534::/:\n"
-GROUPS = "root:x:0:\nmunge:x:990:\nnogroup:x:65534:\n"
+#: Those that Debian's packages of munge and Slurm make, too.
+USERS = (
+    "root:x:0:0:root:/root:/bin/bash\nmunge:x:990:990::/nonexistent:/usr/sbin/nologin\n"
+    "slurm:x:64030:64030::/nonexistent:/usr/sbin/nologin\nnobody:x:65534:65534::/:\n"
+)
+GROUPS = "root:x:0:\nmunge:x:990:\nslurm:x:64030:\nnogroup:x:65534:\n"
 
 
 class Container:

@@ -270,6 +270,38 @@ def an_upgrade_loses_no_vm_and_no_member(box: Container) -> None:
         box.wait_for(f"{node} to be taken", lambda node=node: enrolled(box, node).startswith("200"), LONG)  # type: ignore[misc]
 
 
+def one_of_two_front_ends_stands_by_and_takes_its_turn(box: Container) -> None:
+    """The second one is played by its name in the shared folder: what is tried is what systemd makes of this one."""
+    shared = box.root / "srv/clues"
+    shared.mkdir(parents=True)
+    (shared / "lease.0").touch()
+    box.run("chown", "-R", "clues", "/srv/clues")
+    box.run("chmod", "0700", "/srv/clues")
+    box.unit(f"{DAEMON}.d/shared.conf", "[Service]\nReadWritePaths=/srv/clues\n")
+    box.run("systemctl", "daemon-reload")
+    configure(box.root, front_ends={"shared": "/srv/clues", "lease": "10s"})
+    box.run("systemctl", "restart", DAEMON)
+    wait_active(box)
+    nothing_lost(box)
+    me = (box.root / "var/lib/clues/front-end-id").read_text().strip()
+
+    def give_to(number: int, holder: str, name: str) -> None:
+        (lease,) = shared.glob("lease.*")
+        lease.rename(shared / f"lease.{number}.{holder}.{name}")
+
+    pid = wait_active(box)
+    give_to(1000, "b" * 16, "head-b")
+    box.wait_for("it to stand by", lambda: "head-b is active" in box.show(DAEMON, "StatusText")[0], LONG, [DAEMON])
+    assert wait_active(box) != pid  # it ended itself, and is ready all the same
+    assert "standby" in box.run("clues", "status")
+    give_to(1001, me, "head")
+    box.wait_for("it to act", lambda: "nodes up" in box.show(DAEMON, "StatusText")[0], LONG, [DAEMON])
+    nothing_lost(box)
+    configure(box.root)
+    box.run("systemctl", "restart", DAEMON)
+    wait_active(box)
+
+
 def a_killed_daemon_is_started_again(box: Container) -> None:
     pid, before = wait_active(box), restarts(box)
     box.run("kill", "-KILL", str(pid))
@@ -307,6 +339,7 @@ STEPS = (
     a_reload_of_a_broken_configuration_changes_nothing,
     a_start_with_a_broken_configuration_fails_once_and_says_why,
     an_upgrade_loses_no_vm_and_no_member,
+    one_of_two_front_ends_stands_by_and_takes_its_turn,
     a_killed_daemon_is_started_again,
     nothing_is_lost_while_it_is_stopped,
     a_daemon_that_hangs_is_killed_and_started_again,
