@@ -33,7 +33,7 @@ from clues.api.maintenance import make_maintenance
 from clues.api.orders_routes import Hostlist, Name, expand, make_orders, make_trials
 from clues.api.page import make_page
 from clues.api.records_routes import make_cost, make_records
-from clues.api.respond import as_json
+from clues.api.respond import as_body, as_json
 from clues.api.strict import known_parameters
 from clues.api.vrouter_routes import make_routes
 from clues.api.watching import LONGEST_WAIT_SECONDS, Pictures, Timeout, Wait
@@ -76,7 +76,7 @@ def make_app(
     :param door: for who comes by TCP: knows callers by their tokens.
     :param open_to_all: everybody may connect: a caller sees what Slurm would show them; the rest is for operators.
     """
-    limiter = limiter or Limiter(Rate(50.0, 200), 10)
+    limiter = limiter or Limiter(Rate(1000.0, 1000), 50)
     pictures = Pictures(control, now, stopping or Event())
     app = FastAPI(
         title="clues",
@@ -134,7 +134,7 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
 
     def seen(request: Request, wait: int | None = None, timeout: float = LONGEST_WAIT_SECONDS) -> Lens:
         """Return the picture as the caller may see it."""
-        return pictures.lens(wait, timeout, lambda published: privacy.as_seen_by(published, eyes(request)))
+        return pictures.lens(wait, timeout, eyes(request))
 
     @routes.get("/status", response_model=wire.ClusterStatus, summary="The cluster in one screen")
     def status(
@@ -143,7 +143,9 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
         timeout: Timeout = 25.0,
         nodes: Annotated[int, Query(ge=0, le=65_536, description="most nodes to list")] = 100,
     ) -> Response:
-        return as_json(overview.status(seen(request, wait, timeout), most_nodes=nodes))
+        lens = seen(request, wait, timeout)
+        what = ("status", nodes, id(lens.published))
+        return as_body(pictures.told(lens, what, lambda lens: overview.status(lens, most_nodes=nodes)))
 
     @routes.get("/nodes", response_model=wire.NodeList, summary="Nodes, and the VMs behind them")
     def nodes(
@@ -157,7 +159,10 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
         wanted = expand(names) if names else None
         if wanted is not None and (unknown := views.unknown_nodes(lens, wanted)):
             raise problems.refuse_names("no such node", unknown, {*lens.pool_of, *lens.nodes})
-        return as_json(views.nodes(lens, wanted, outsiders=all))
+        if wanted is not None:
+            return as_json(views.nodes(lens, wanted, outsiders=all))
+        what = ("nodes", all, id(lens.published))
+        return as_body(pictures.told(lens, what, lambda lens: views.nodes(lens, outsiders=all)))
 
     @routes.get(
         "/jobs",
@@ -170,7 +175,9 @@ def _reads(control: Control, pictures: Pictures, explain: Explain, eyes: privacy
         wait: Wait = None,
         timeout: Timeout = 25.0,
     ) -> Response:
-        return as_json(views.jobs(seen(request, wait, timeout), pending_only=pending))
+        lens = seen(request, wait, timeout)
+        what = ("jobs", pending, id(lens.published))
+        return as_body(pictures.told(lens, what, lambda lens: views.jobs(lens, pending_only=pending)))
 
     @routes.get("/sites", response_model=wire.SiteList, summary="The sites, what runs there and what is allowed")
     def list_sites(request: Request, wait: Wait = None, timeout: Timeout = 25.0) -> Response:

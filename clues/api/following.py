@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from clues.api import privacy, problems, stream, views, wire_page
 from clues.api.cursors import Cursor, cursor_of, make_cursor
-from clues.api.lens import Lens
+from clues.api.feeds import Feeds
 from clues.api.limiter import Limiter
 from clues.api.respond import as_json
 from clues.api.watching import Pictures
@@ -35,7 +35,7 @@ def make_following(
 ) -> APIRouter:
     """Return the routes over *control*; who follows sees what *eyes* allow, until *stopping* is set."""
     routes = APIRouter()
-    listeners = BoundedSemaphore(stream.MOST_LISTENERS)
+    listeners, feeds = BoundedSemaphore(stream.MOST_LISTENERS), Feeds(control, pictures)
 
     @routes.get(
         "/stream",
@@ -53,9 +53,8 @@ def make_following(
             listeners.release()
             raise
 
-        def look() -> Lens | None:
-            published = control.published()
-            return None if published is None else pictures.lens(seen=lambda one: privacy.as_seen_by(one, user))
+        def feed() -> stream.Feed:
+            return feeds.of(user)
 
         def ticks() -> int:
             published = control.published()
@@ -63,7 +62,7 @@ def make_following(
 
         async def told() -> AsyncIterator[bytes]:
             try:
-                async for change in stream.changes(look, ticks, stopping):
+                async for change in stream.changes(feed, ticks, stopping):
                     yield change
             finally:
                 limiter.end_stream(identity)

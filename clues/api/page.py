@@ -29,7 +29,7 @@ def make_page(pictures: Pictures, eyes: privacy.Eyes) -> APIRouter:
 
     @routes.get("/")
     def page(request: Request) -> Response:
-        lens = pictures.lens(seen=lambda published: privacy.as_seen_by(published, eyes(request)))
+        lens = pictures.lens(user=eyes(request))
         status = overview.status(lens, most_nodes=_MOST_ROWS)
         rows = "\n".join(
             f"<tr><th scope=row>{escape(node.name)}</th><td>{escape(node.state)}</td><td>{escape(node.site)}</td>"

@@ -39,6 +39,14 @@ def operators() -> str:
         return str(os.getegid())
 
 
+def viewer(published: Published, user: str | None) -> str | None:
+    """Return *user* where Slurm hides something from them, else None: all of these see the same."""
+    snapshot = published.world.lrms.value
+    if user is None or (snapshot is not None and snapshot.private.isdisjoint({"jobs", "nodes"})):
+        return None
+    return user
+
+
 def as_seen_by(published: Published, user: str | None) -> Published:
     """Return the picture without what Slurm would not show to *user*."""
     snapshot = published.world.lrms.value

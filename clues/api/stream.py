@@ -1,14 +1,16 @@
 """Server-sent events: whoever listens is told what has changed, as soon as it has.
 
-One picture is shared by all: a listener costs a comparison a tick and holds no thread.
+What is new since the tick before is worked out and encoded once for all who see the same (:class:`Feed`); a listener
+costs the sending of it, and holds no thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from threading import Event
+from threading import Event, Lock
 
 from starlette.concurrency import run_in_threadpool
 
@@ -22,6 +24,8 @@ MOST_JOBS = 500
 #: Listeners at once.
 MOST_LISTENERS = 50
 _LOOK_SECONDS = 0.5
+#: A listener that is further behind gets the whole again.
+_CHANGES_KEPT = 32
 #: A line that says nothing, so that what stands between keeps the connection open.
 _STILL_HERE_SECONDS = 15.0
 
@@ -56,18 +60,72 @@ class Follower:
         return change
 
 
-async def changes(look: Callable[[], Lens | None], ticks: Callable[[], int], stopping: Event) -> AsyncIterator[bytes]:
-    """Go through the changes as server-sent events, until the listener leaves or *stopping* is set.
+class Feed:
+    """What all who see the same are told: the present picture as a whole, and the changes up to it. Any thread."""
 
-    :param look: returns the present picture as the listener may see it; None before there is one.
+    def __init__(self, look: Callable[[], Lens | None]) -> None:
+        """:param look: returns the present picture as they may see it; None before there is one."""
+        self._look, self._lock = look, Lock()
+        self._follower = Follower()
+        #: of each: the tick before, its own, and the event
+        self._changes: deque[tuple[int, int, bytes]] = deque(maxlen=_CHANGES_KEPT)
+        self._whole = (-1, b"")
+        self._tick = -1
+
+    def since(self, tick: int) -> list[tuple[int, bytes]] | None:
+        """Return the changes after a tick, or with -1 the whole, each as its tick and its event; None: it was too many
+        ticks ago, or none of these."""
+        with self._lock:
+            lens = self._look()
+            if lens is None:
+                return []
+            self._go_on(lens)
+            if tick < 0:
+                return [self._now(lens)]
+            later = [one for one in self._changes if one[1] > tick]
+            if later and later[0][0] != tick:
+                return None
+            return [(own, event) for _, own, event in later]
+
+    def _go_on(self, lens: Lens) -> None:
+        if lens.published.ticks == self._tick:
+            return
+        change = self._follower.take(lens)
+        event = _event(change)
+        if self._tick < 0:
+            self._whole = (change.tick, event)
+        else:
+            self._changes.append((self._tick, change.tick, event))
+        self._tick = change.tick
+
+    def _now(self, lens: Lens) -> tuple[int, bytes]:
+        if self._whole[0] != self._tick:
+            self._whole = (self._tick, _event(Follower().take(lens)))
+        return self._whole
+
+
+def _event(change: Change) -> bytes:
+    return b"event: change\nid: %d\ndata: %s\n\n" % (change.tick, encode(change))
+
+
+async def changes(feed: Callable[[], Feed], ticks: Callable[[], int], stopping: Event) -> AsyncIterator[bytes]:
+    """Go through the changes as server-sent events, until the listener leaves, can no longer be told what has changed
+    (and asks anew then), or *stopping* is set.
+
+    :param feed: returns that of all who see what the listener sees; another one when that has become something else.
     :param ticks: returns the number of the last tick.
     """
-    follower, told, silent = Follower(), -1, 0.0
+    mine, told, silent = feed(), -1, 0.0
     while not stopping.is_set():
-        if ticks() != told and (lens := await run_in_threadpool(look)) is not None:
-            change = await run_in_threadpool(follower.take, lens)
-            told, silent = change.tick, 0.0
-            yield b"event: change\nid: %d\ndata: %s\n\n" % (told, encode(change))
+        if ticks() != told:
+            if feed() is not mine:
+                return
+            events = await run_in_threadpool(mine.since, told)
+            if events is None:
+                return
+            for tick, event in events:
+                told, silent = tick, 0.0
+                yield event
         elif silent >= _STILL_HERE_SECONDS:
             silent = 0.0
             yield b": still here\n\n"

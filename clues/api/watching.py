@@ -8,14 +8,17 @@ a thread that waits cannot be interrupted when the daemon stops.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import datetime
-from threading import BoundedSemaphore, Event
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from threading import BoundedSemaphore, Event, Lock
 from typing import Annotated, TypeVar
 
 from fastapi import Query
 
+from clues.api.codec import encode
 from clues.api.lens import Lens
+from clues.api.privacy import as_seen_by, viewer
 from clues.api.problems import refuse
 from clues.model import LoggedNote, Published
 from clues.ports import Control
@@ -26,6 +29,9 @@ T = TypeVar("T")
 MOST_WAITING = 20
 LONGEST_WAIT_SECONDS = 60.0
 _SLICE_SECONDS = 0.5
+#: Ages in an answer may be older than they say by so much.
+_ANSWER_KEPT = timedelta(seconds=1)
+_MOST_ANSWERS, _MOST_LENSES = 64, 64
 #: A daemon that has just started is given so long to end its first tick.
 _FIRST_TICK_SECONDS = 5.0
 
@@ -43,18 +49,20 @@ class Pictures:
         self._now = now
         self._stopping = stopping
         self._places = BoundedSemaphore(MOST_WAITING)
+        self._ordering, self._telling = Lock(), Lock()
+        self._lenses: dict[str | None, tuple[Published, Lens]] = {}
+        self._answers: dict[Hashable, tuple[Published, datetime, bytes]] = {}
 
     def lens(
         self,
         wait: int | None = None,
         timeout: float = LONGEST_WAIT_SECONDS,
-        seen: Callable[[Published], Published] = lambda published: published,
+        user: str | None = None,
     ) -> Lens:
         """Return the present picture, or with *wait* the first one after that tick, or after *timeout*
         seconds.
 
-        :param seen: leaves out of it what the asker may not see.
-
+        :param user: what Slurm would not show to them is left out; None: for who may see everything.
         :raises clues.api.problems.Refusal: when no tick has ended yet.
         """
         published = self._control.published()
@@ -64,7 +72,38 @@ class Pictures:
             published = self._wait_for(wait, timeout)
         if published is None:
             raise refuse(503, "Starting", "cluesd has just started and has not seen the cluster yet")
-        return Lens.of(seen(published), self._now())
+        return self._seen(published, user)
+
+    def present(self, user: str | None) -> Lens | None:
+        """Return the present picture as *user* may see it; None before there is one."""
+        published = self._control.published()
+        return None if published is None else self._seen(published, user)
+
+    def told(self, lens: Lens, what: Hashable, make: Callable[[Lens], object]) -> bytes:
+        """Return the encoded answer that *make* gives of a picture: made once a second for all who see the same and ask
+        the same, however many they are."""
+        with self._telling:
+            found = self._answers.get(what)
+            if found is not None and found[0] is lens.published and lens.now - found[1] < _ANSWER_KEPT:
+                return found[2]
+            if found is None or len(self._answers) >= _MOST_ANSWERS:  # nothing holds an old picture for long
+                self._answers = {key: one for key, one in self._answers.items() if one[0].ticks == lens.published.ticks}
+                if len(self._answers) >= _MOST_ANSWERS:
+                    self._answers.clear()
+            body = encode(make(lens))
+            self._answers[what] = (lens.published, lens.now, body)
+            return body
+
+    def _seen(self, published: Published, user: str | None) -> Lens:
+        """Return a picture put in order, which is done once for all who see the same."""
+        seen, now = viewer(published, user), self._now()
+        with self._ordering:
+            found = self._lenses.get(seen)
+            if found is None or found[0] is not published:
+                if len(self._lenses) >= _MOST_LENSES or any(one[0] is not published for one in self._lenses.values()):
+                    self._lenses.clear()
+                found = self._lenses[seen] = (published, Lens.of(as_seen_by(published, seen), now))
+        return replace(found[1], now=now)
 
     def _wait_for(self, tick: int, timeout: float) -> Published | None:
         return self._waiting(timeout, lambda slice_: self._newer(tick, slice_)) or self._control.published()

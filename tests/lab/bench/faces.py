@@ -44,7 +44,8 @@ from tests.unit.builders import (
 
 RUNS = 15
 TICKS = 12
-READS_A_SECOND = 20
+READS_A_SECOND = 5
+LISTENERS = 20
 
 
 def run() -> list[Figure]:
@@ -64,6 +65,7 @@ def run() -> list[Figure]:
         Figure("metrics_bytes", size, "bytes"),
         Figure("tick_slowdown", watched / alone, "", "at most 1.1"),
         Figure("reads_per_second", reads, "1/s"),
+        Figure("stream_cpu_ms", _streams(1000) * 1000, "ms"),
         Figure("first_paint_ms", paint, "ms"),
         Figure("frames_per_second", frames, "1/s"),
     ]
@@ -158,6 +160,33 @@ def _ticks(nodes: int) -> tuple[float, float, float]:
         stopping.set()
         reader.join()
         return alone, watched, count[0] / (time.monotonic() - began)
+
+
+def _streams(nodes: int) -> float:
+    """Return the CPU-seconds of a tick in which every node changes, for all listeners, their own reading included."""
+    told = [0] * LISTENERS
+
+    def listen(number: int) -> None:
+        connection = UnixConnection(socket)
+        connection.request("GET", "/v1/stream", headers={"Host": "localhost"})
+        answer = connection.getresponse()
+        while line := answer.readline():
+            told[number] += line.startswith(b"data: ")
+
+    def wait(count: int) -> None:
+        while min(told) < count:
+            time.sleep(0.02)
+
+    with _served(large(nodes)) as (socket, control):
+        for number in range(LISTENERS):
+            threading.Thread(target=listen, args=(number,), daemon=True).start()
+        wait(1)
+        pictures = [large(nodes, turn % 2) for turn in range(1, 7)]
+        began = time.process_time()
+        for turn, picture in enumerate(pictures, start=2):
+            control.tick(picture)
+            wait(turn)
+        return (time.process_time() - began) / len(pictures)
 
 
 def _page(nodes: int) -> tuple[float, float]:
