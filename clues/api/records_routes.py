@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,6 +16,7 @@ from clues.api.cursors import Cursor, cursor_of, make_cursor
 from clues.api.orders_routes import Name
 from clues.api.respond import as_json
 from clues.api.watching import Pictures
+from clues.errors import Transient
 from clues.model import Share
 from clues.planner.money.periods import zone_named
 from clues.planner.money.sharing import share_out
@@ -24,6 +26,9 @@ from clues.ports import Control
 _MOST_NOTES = 200
 
 _IN_WORDS = "a day, a month, or a time; in the budgets' time zone"
+#: How long somebody waits for their turn.
+PATIENCE_SECONDS = 10.0
+
 When = Annotated[str, Query(max_length=40, description=_IN_WORDS, json_schema_extra={"format": "moment"})]
 Until = Annotated[str, Query(max_length=40, description=_IN_WORDS, json_schema_extra={"format": "later-moment"})]
 
@@ -58,8 +63,12 @@ def make_records(control: Control, pictures: Pictures, now: Callable[[], datetim
 def make_cost(
     control: Control, pictures: Pictures, now: Callable[[], datetime], eyes: Callable[[Request], str | None]
 ) -> APIRouter:
-    """Return the route that tells money: operators all of it, users that of their own jobs."""
-    routes = APIRouter()
+    """Return the route that tells money: operators all of it, users that of their own jobs.
+
+    To share a month of 100,000 jobs out takes some seconds of the daemon's processor, and everybody may ask: one at a
+    time.
+    """
+    routes, reckoning = APIRouter(), Lock()
 
     @routes.get("/cost", response_model=wire_records.CostList, summary="What was spent, told apart as one likes")
     def cost(
@@ -80,14 +89,20 @@ def make_cost(
         rows = control.spending(begin, end)
         shares: Iterable[Share] = (Share(one.hour, one.pool, one.site, one.account, one.amount) for one in rows)
         jobs_asked = own is not None or not wire_records.OF_JOBS.isdisjoint(keys)
-        if jobs_asked or "market" in keys:
+        if not (jobs_asked or "market" in keys):
+            return as_json(records.cost(shares, keys, begin, end, zone, settings.currency))
+        if not reckoning.acquire(timeout=PATIENCE_SECONDS):
+            raise Transient("costs are being shared out for somebody else; try again in a moment")
+        try:
             # a VM that was charged ahead has ended before the hour in which it was booked, at most a day
             claims = control.claims_between(begin - timedelta(days=1), end)
             uses = control.job_uses(begin - timedelta(days=1), end) if jobs_asked else ()
             shares = share_out(rows, claims, uses, now())
-        if own is not None:
-            shares = (one for one in shares if one.user == own)
-        told = records.cost(shares, keys, begin, end, zone, settings.currency)
+            if own is not None:
+                shares = (one for one in shares if one.user == own)
+            told = records.cost(shares, keys, begin, end, zone, settings.currency)
+        finally:
+            reckoning.release()
         return as_json(replace(told, user=own or ""))
 
     return routes

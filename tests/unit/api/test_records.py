@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
 
-from clues.api import privacy, records
+from clues.api import privacy, records, records_routes
 from clues.api.app import make_app
-from clues.model import Billing, ClaimState, Share, SpentRow
+from clues.model import Billing, ClaimState, JobUse, Share, SpentRow
 from tests.unit.api.memory_control import MemoryControl, explain
 from tests.unit.builders import NOW, ago, make_claim, make_note, make_offer, make_published
 
@@ -30,6 +31,29 @@ SHARES = [Share(one.hour, one.pool, one.site, one.account, one.amount) for one i
 def client(control: MemoryControl, **more: object) -> TestClient:
     app = make_app(control, explain, now=lambda: NOW, **more)  # type: ignore[arg-type]
     return TestClient(app, base_url="http://localhost")
+
+
+def test_costs_are_shared_out_for_one_caller_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_routes, "PATIENCE_SECONDS", 0.05)
+    entered, leave = Event(), Event()
+
+    class Slow(MemoryControl):
+        def job_uses(self, begin: datetime, end: datetime) -> list[JobUse]:
+            entered.set()
+            assert leave.wait(20)
+            return []
+
+    asked = client(Slow(make_published()))
+    first: list[int] = []
+    caller = Thread(target=lambda: first.append(asked.get("/v1/cost?by=user").status_code))
+    caller.start()
+    assert entered.wait(20)
+    second = asked.get("/v1/cost?by=user")
+    assert (second.status_code, "somebody else" in second.json()["detail"]) == (503, True)
+    assert asked.get("/v1/cost?by=pool").status_code == 200, "what is only added up waits for nobody"
+    leave.set()
+    caller.join(20)
+    assert (first, asked.get("/v1/cost?by=user").status_code) == ([200], 200)
 
 
 def told(*by: str, zone: object = UTC) -> list[tuple[object, ...]]:
