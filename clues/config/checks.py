@@ -160,8 +160,17 @@ def _check_eager(place: Place, pool: PoolSection, mistakes: Mistakes) -> None:
         mistakes.add((*place, "keep_warm"), text)
     if pool.consolidate:
         mistakes.add((*place, "consolidate"), f"{planned}: Slurm decides which nodes it needs; remove it")
+    if pool.hold:
+        mistakes.add((*place, "hold"), f"{planned}: Slurm gives the jobs their nodes at once; remove it")
     if pool.idle == "auto":
         mistakes.add((*place, "idle"), f"'auto' {planned}: Slurm's SuspendTime is one time, such as 10min")
+
+
+def _check_hold(place: Place, pool: PoolSection, mistakes: Mistakes) -> None:
+    """Nothing waits for more jobs without ``hold``."""
+    for name in ("max_wait", "at_once"):
+        if getattr(pool, name) and not pool.hold:
+            mistakes.add((*place, name), "says nothing without 'hold': how long a purchase waits for more jobs")
 
 
 def check_pools(file: File, flavors: Flavors, mistakes: Mistakes) -> None:
@@ -176,6 +185,7 @@ def check_pools(file: File, flavors: Flavors, mistakes: Mistakes) -> None:
             total += len(pool.nodes)
             _check_owner(name, pool, owner, mistakes)
             _check_eager(place, pool, mistakes)
+            _check_hold(place, pool, mistakes)
             most = max((one.nodes for one in pool.keep_warm), default=0)
             if most > len(pool.nodes):
                 mistakes.add((*place, "keep_warm"), f"{most} nodes, but the pool has {len(pool.nodes)}")

@@ -125,6 +125,17 @@ class PoolSection(Section):
     )
     keep_warm: list[KeepWarmSection] = key("Nodes that stay up although no job needs them.", default_factory=list)
     spot: SpotSection = key("How the pool uses spot VMs.", default_factory=SpotSection)
+    hold: Duration = key(
+        "Where more jobs would make the same cost less each, a purchase waits until so long after the last of its jobs "
+        "for more of them. `0s`: it does not.",
+        timedelta(0),
+    )
+    max_wait: SomeTime | None = key(
+        "No job waits for more jobs longer than so, counted from when it could have started. Without it: as long as "
+        "`hold` says.",
+        None,
+    )
+    at_once: WordList = key("Partitions whose jobs never wait for more jobs, such as one for interactive work.", ())
     span: YesNo = key("The nodes of one job may be at several sites.", False)
     budget: BudgetSection = key(
         "How much the pool may spend, besides what the cluster's budget says. Routers are not in it.",

@@ -140,6 +140,11 @@ class Pool:
     #: by site, a fingerprint of what VMs are told at their boot; a site that is not in here: not known
     recipes: Mapping[str, str] = field(default_factory=dict)
     mode: Mode = Mode.PLANNED
+    #: a purchase waits so long after its last job for more, and so long after its first at most (None: as long); jobs
+    #: of these partitions do not
+    hold: timedelta = timedelta(0)
+    max_wait: timedelta | None = None
+    at_once: frozenset[str] = frozenset()
     #: nodes that stay up although no job needs them; where several hold at a moment, the largest number
     keep_warm: tuple[Warm, ...] = ()
     #: a gang of this pool may span sites

@@ -120,7 +120,10 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
         orphans=strangers,
         cost_per_hour=sum(claim.offer.price_per_hour or 0.0 for claim in live),
         short_of_quota=frozenset(quotas.short_at),
-        again_at=surplus.again_at,
+        again_at=min(
+            (at for at in (surplus.again_at, *(one.until for one in demand.holds.values())) if at is not None),
+            default=None,
+        ),
     )
 
 

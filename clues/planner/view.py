@@ -69,6 +69,7 @@ class View:
     closed_for: Mapping[tuple[str, str], str]
     _by_key: Mapping[tuple[str, str], Instance] = field(repr=False)
     _by_id: Mapping[tuple[str, str], Instance] = field(repr=False)
+    _ready_in: dict[tuple[str, str], int] = field(default_factory=dict, repr=False, compare=False)
 
     def node(self, name: str) -> Node | None:
         """Return a node as Slurm has it now; None when Slurm does not know it or could not be read."""
@@ -92,6 +93,14 @@ class View:
             return self.cost(offer)
         lost = self.at_stake[pool.name] + boot_time(self.world.memory, offer, pool).likely
         return expected_price(self.cost(offer), self.interruptions.get(offer.key, Interruptions()), lost, nodes)
+
+    def ready_in(self, pool: Pool, offer: Offer) -> int:
+        """Return how long a VM of an offer takes until it is ready, in half minutes: less is no difference."""
+        key = pool.name, offer.key
+        if key not in self._ready_in:
+            likely = boot_time(self.world.memory, offer, pool).likely
+            self._ready_in[key] = round(likely.total_seconds() / 30)
+        return self._ready_in[key]
 
     def asks_prices(self, offer: Offer) -> bool:
         """Return whether the provider's first word on this offer's price is still to come."""

@@ -55,6 +55,8 @@ ONE_MISTAKE: dict[str, tuple[str, str, str]] = {
     "more warm than there are": ("    shape", "    keep_warm: 5\n    shape", "11: pools.cpu.keep_warm: 5 nodes, but the pool has 4"),
     "eager and warm": ("    shape", "    mode: eager\n    keep_warm: 1\n    shape", "12: pools.cpu.keep_warm: belongs to mode: planned"),
     "eager and auto": ("    shape", "    mode: eager\n    idle: auto\n    shape", "12: pools.cpu.idle: 'auto' belongs to mode: planned"),
+    "eager and held": ("    shape", "    mode: eager\n    hold: 1min\n    shape", "12: pools.cpu.hold: belongs to mode: planned"),
+    "max_wait alone": ("    shape", "    max_wait: 5min\n    shape", "11: pools.cpu.max_wait: says nothing without 'hold'"),
     "eager and consolidated": ("    shape", "    mode: eager\n    consolidate: true\n    shape", "12: pools.cpu.consolidate: belongs to mode: planned"),
     "no day": ("    shape", "    keep_warm: {nodes: 1, when: Mun-Fri 08:00-18:00}\n    shape", "11: pools.cpu.keep_warm.when: 'Mun' is no day (did you mean Sun or Mon?): write days, hours and a time zone"),
     "no hours": ("    shape", "    keep_warm: {nodes: 1, when: Mon-Fri}\n    shape", "11: pools.cpu.keep_warm.when: 'Mon-Fri' names no hours"),

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from clues.model import COMING, Claim, ClaimState, ClusterSnapshot, Job, Outlook, Resources, Verdict
+from clues.planner.buying.hold import Hold, find_holds
 from clues.planner.buying.onebyone import OneByOne
 from clues.planner.buying.placement import Buyer
 from clues.planner.buying.shopping import Lacking, Purchase, Shopping
@@ -52,6 +53,8 @@ class Demand:
     #: by job, its class; and the nodes that its first task would use, of those that are there, coming or bought
     classes: dict[str, JobClass] = field(default_factory=dict)
     first_nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: by job, until when what would be bought for it waits for more jobs
+    holds: dict[str, Hold] = field(default_factory=dict)
 
 
 def find_demand(view: View, claims: Mapping[str, Claim], buyer: Buyer) -> Demand:
@@ -77,6 +80,8 @@ class _Laying:
     pool: str = ""
     #: what was bought for it and is on its way, set aside: node, and what of it
     own: list[tuple[str, Resources]] = field(default_factory=list)
+    #: what is planned for it waits for more jobs
+    hold: Hold | None = None
     #: nodes with room for a part of the gang, set aside until the rest is bought
     held: list[tuple[str, Resources]] = field(default_factory=list)
 
@@ -287,6 +292,8 @@ class _Queue:
         ]
         by_rank = {laying.rank: laying for laying in layings}
         planned = self.shopping.plan(lacking)
+        groups = {laying.rank: laying.group for laying in layings}
+        holds = {id(planned[place]): hold for place, hold in find_holds(planned, groups, self.view).items()}
         steps: list[tuple[int, int, Purchase | _Laying]] = [(one.rank, 0, one) for one in planned]
         steps += [(laying.rank, 1, laying) for laying in layings]
         alone = {laying.rank: laying.lacking for laying in layings}
@@ -297,6 +304,10 @@ class _Queue:
         late: list[_Laying] = []
         for rank, _, step in steps:
             if isinstance(step, Purchase):
+                if (hold := holds.get(id(step))) is not None:
+                    for one in step.tasks:
+                        by_rank[one].hold = hold
+                    continue
                 done = self.shopping.buy(step)
                 for other, spots in step.tasks.items():
                     if done:
@@ -353,7 +364,10 @@ class _Queue:
             mine = [claim.node for claim in self.claims.values() if job.id in claim.jobs]
             self.demand.first_nodes.setdefault(job.id, tuple(mine))
             return _outlook(job, Origin.STARTING, "", 0, self._wait_for_router(mine))
-        if laying.lacking:
+        if laying.lacking and laying.hold is not None and not laying.bought:
+            self.demand.holds[job.id] = laying.hold
+            return Outlook(job.id, Verdict.WAITS, laying.hold.text, laying.hold.pool.name)
+        if laying.lacking and laying.hold is None:
             return self._blocked(job, laying.group, len(laying.bought))
         return _outlook(job, laying.worst, laying.pool, len(laying.bought), self._wait_for_router(laying.used))
 

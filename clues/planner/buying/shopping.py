@@ -23,6 +23,8 @@ from clues.planner.view import View
 
 #: where prices are the same the smaller node is taken, and the one without GPUs: so little of a price is the size's
 _SIZE_COUNTS = 1e-3
+#: then the one that is sooner ready: so little is each half minute's
+_SLOWNESS_COUNTS = 1e-6
 #: so many tasks of so many kinds, from the most urgent on, are planned together; the others are bought for by
 #: themselves, after these. It is kinds that take time, not tasks
 MOST_TASKS = 20_000
@@ -162,14 +164,15 @@ class Shopping:
         cheapest = min(
             (cost / size for (_, _, cost, _), size in zip(found, sizes, strict=True) if cost > 0), default=1000.0
         )
+        slowness = [self._view.ready_in(lots[place].pool, offer) for place, offer, *_ in found]
         sources = [
             Source(
                 _vector(lots[place].pool.shape, lots[place].pool.shape),
-                cost + cheapest * size * _SIZE_COUNTS,
+                cost + cheapest * size * (_SIZE_COUNTS + _SLOWNESS_COUNTS * min(99, slow)),
                 uses,
                 offer.site,
             )
-            for (place, offer, cost, uses), size in zip(found, sizes, strict=True)
+            for (place, offer, cost, uses), size, slow in zip(found, sizes, slowness, strict=True)
         ]
         return lots, sources, [(place, offer) for place, offer, *_ in found], limits
 

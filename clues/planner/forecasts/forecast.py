@@ -19,6 +19,7 @@ from math import inf
 
 from clues.model import (
     COMING,
+    Attach,
     Claim,
     ClaimState,
     ClusterSnapshot,
@@ -42,7 +43,9 @@ from clues.planner.forecasts.spans import (
     Span,
     latest,
     plus,
+    until_booted,
     until_ready,
+    until_routed,
 )
 from clues.planner.queue.bins import Likes, Origin
 from clues.planner.queue.jobclass import JobClass
@@ -133,6 +136,13 @@ class _Oracle:
 
     def _waiting(self, job: Job) -> Forecast:
         now = self.view.now
+        if (hold := self.demand.holds.get(job.id)) is not None:
+            wait = (hold.until - now).total_seconds()
+            booted = plus((wait, wait, wait), until_booted(hold.offer, hold.pool, None, self.memory, now))
+            site = self.view.settings.sites.get(hold.offer.site)
+            if site is not None and site.attach is Attach.ROUTER:
+                booted = plus(booted, until_routed(site.name, self.view, self.memory, self.routers))
+            return self._told(plus(booted, AFTER_OPENING), f"more jobs, until {hold.until:%H:%M:%S} UTC")
         for one in self.snapshot.reservations:
             if one.name == job.reservation and one.start > now:
                 return Forecast(early=one.start, waits_for=f"reservation {one.name}")

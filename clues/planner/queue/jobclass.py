@@ -46,7 +46,8 @@ class Option:
     pool: Pool
     offer: Offer
     layout: Layout
-    order: tuple[float, int, int, int]
+    #: what decides between options: cost, GPUs that would lie idle, time to ready, then as they are configured
+    order: tuple[float, int, int, int, int]
     #: why it is not taken yet, in words; empty: it may be
     waits: str = ""
 
@@ -214,7 +215,7 @@ def make_class(
             text = f"only when it has waited for spot for {show_duration(pool.spot_fallback_after)}" if waits else ""
             if offer.site in key.too_late_at:
                 text = f"{view.maintenance[offer.site]}: it might not have ended by then"
-            order = (costs[offer] * layout.nodes, pool.shape.gpu_count, rank, place)
+            order = costs[offer] * layout.nodes, pool.shape.gpu_count, view.ready_in(pool, offer), rank, place
             options.append(Option(pool, offer, layout, order, text))
     options.sort(key=lambda option: option.order)
     crossed = frozenset(one.name for one in snapshot.reservations if _crosses(one, key.time_limit, view.now))

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from clues.model import Claim, ClaimState, Limits, Plan, Resources, Settings, Verdict
+from clues.model import Boots, Claim, ClaimState, Limits, Memory, Plan, Resources, Settings, Verdict
 from clues.planner.buying.shopping import Purchase
 from tests.unit.builders import NOW, make_offer, make_pool, make_settings, make_site
 from tests.unit.planner.deciding import bought, cluster, job, plan
@@ -121,3 +121,22 @@ def test_gangs_that_share_some_of_their_nodes_are_opened_as_far_as_they_can_be_t
         3: ("3", 2),
         4: ("3", 2),
     }
+
+
+def test_of_offers_that_cost_the_same_the_one_that_is_ready_sooner_is_taken() -> None:
+    """Planned together and one by one alike; what differs by less than half a minute does not decide."""
+    slow, quick = make_offer("cesnet", price_per_hour=0.2), make_offer("upv", price_per_hour=0.2)
+    settings = make_settings(
+        [replace(make_pool("cpu", 9), offers=(slow, quick))], [make_site("cesnet"), make_site("upv")]
+    )
+
+    def taken(boots: float, *jobs: Any) -> set[str]:
+        seen = {"cesnet": 300.0, "upv": boots}
+        known = {f"{one.site}/{one.flavor}/{one.market}": Boots((seen[one.site],) * 9) for one in (slow, quick)}
+        world = cluster(jobs, settings=settings, memory=Memory(boots=known))
+        return {claim.offer.site for claim in plan(world, settings).claims}
+
+    by_name = job(2, wanted_nodes=frozenset({"cpu-1"}))
+    assert taken(120.0, job(1)) == taken(120.0, by_name) == {"upv"}
+    assert taken(900.0, job(1)) == taken(900.0, by_name) == {"cesnet"}
+    assert taken(290.0, job(1)) == {"cesnet"}
