@@ -71,4 +71,4 @@ def test_a_job_that_static_nodes_can_run_waits_for_them() -> None:
 
 def test_a_gang_larger_than_its_pool_may_lie_on_two_pools_of_one_partition() -> None:
     more = make_pool("more", count=4, partitions=("cpu",), offers=[make_offer()])
-    assert outlook(pools=(CPU, more), nodes=6).verdict is Verdict.BLOCKED
+    assert outlook(pools=(CPU, more), nodes=6).verdict is Verdict.BUYING
