@@ -50,7 +50,7 @@ class Watch(SlurmWatch):
         self._double: dict[str, Suspect] = {}
         self._alive: dict[str, list[SimVM]] = {}
         self._generations: dict[tuple[str, int], str] = {}
-        self._resting: dict[tuple[str, str], tuple[float, int]] = {}
+        self._resting: dict[tuple[str, str], tuple[float, int, str]] = {}
         self._refusals: dict[str, deque[float]] = {}
         self._launches: dict[str, deque[float]] = {}
         self._trying = TryWatch(self.tell)
@@ -205,7 +205,7 @@ class Watch(SlurmWatch):
         if vm.gone_at is not None or vm.ended_at is not None:
             self._by_id.pop(vm.id, None)
             self._unknown.pop(vm.id, None)
-        self._resting[vm.site, vm.address] = (self._world.time.passed, self._world.daemon.kills)
+        self._resting[vm.site, vm.address] = (self._world.time.passed, self._world.daemon.kills, vm.key)
 
     def terminating(self, vm: SimVM) -> None:
         """The daemon has the provider end a VM."""
@@ -251,7 +251,9 @@ class Watch(SlurmWatch):
         if twins:
             self.tell(f"VM {vm.id} has the address {vm.address} of {twins[0]}", vm.key, vm.node)
         # a router has one address of its own, and takes it over from its predecessor
-        rested, starts = self._resting.get((vm.site, vm.address), (None, 0))
+        rested, starts, key = self._resting.get((vm.site, vm.address), (None, 0, ""))
+        if key == vm.key:
+            return  # its launch was sent again: the first VM had died before its answer came
         if starts != self._world.daemon.kills:
             return  # the wall clock may have been set: how long ago that was a daemon started since cannot tell
         quarantine = self._world.settings.pace.quarantine.total_seconds()
