@@ -126,7 +126,7 @@ def _tools(root: Path, *, front_end: bool) -> Iterator[list[str]]:
     there = [] if root == Path("/") else [f"--root={root}"]
     yield ["systemd-sysusers", *there, str(OF_THE_ADMINISTRATOR.sysusers.name)]
     yield ["systemd-tmpfiles", *there, "--create", str(OF_THE_ADMINISTRATOR.tmpfiles.name)]
-    if root != Path("/") or _has_user("slurm"):
+    if _has_user(root, "slurm"):
         yield ["systemd-tmpfiles", *there, "--create", str(OF_THE_ADMINISTRATOR.slurm_tmpfiles.name)]
     if root == Path("/") and front_end:
         yield ["sysctl", "-q", "-p", str(OF_THE_ADMINISTRATOR.sysctl)]
@@ -134,7 +134,10 @@ def _tools(root: Path, *, front_end: bool) -> Iterator[list[str]]:
         yield ["systemctl", "daemon-reload"]
 
 
-def _has_user(name: str) -> bool:
+def _has_user(root: Path, name: str) -> bool:
+    if root != Path("/"):
+        passwd = root / "etc" / "passwd"
+        return passwd.is_file() and any(line.startswith(f"{name}:") for line in passwd.read_text().splitlines())
     try:
         pwd.getpwnam(name)
     except KeyError:

@@ -52,9 +52,14 @@ def test_everything_is_put_once_and_taken_away(root: Path) -> None:
     assert [path.name for path in (root / "etc").iterdir()] == ["hosts"]
 
 
-def test_the_folder_of_slurms_requests_is_made_with_the_others(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_folder_of_slurms_requests_is_made_where_slurms_user_is(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(root, "install")
     assert "d /var/lib/clues/requests 2770 slurm clues -" in (root / "etc/tmpfiles.d/clues-slurm.conf").read_text()
+    assert "--create clues-slurm.conf" not in capsys.readouterr().out
+    (root / "etc/passwd").write_text("slurm:x:64030:64030::/:/usr/sbin/nologin\n")
+    run(root, "install")
     assert "--create clues-slurm.conf" in capsys.readouterr().out
 
 
