@@ -32,6 +32,8 @@ from clues.planner.claims.adopt import adopt
 from clues.planner.claims.effects import provider_actions
 from clues.planner.credentials import warn_of_credentials
 from clues.planner.doors import door_actions
+from clues.planner.eager_mates import let_mates_go
+from clues.planner.eager_tries import tries
 from clues.planner.forecasts.accuracy import learn_from_queue
 from clues.planner.forecasts.forecast import forecast
 from clues.planner.lessons import find_misread, learn_from_moves
@@ -85,6 +87,7 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     memory, lessons = find_misread(view, claims, demand.outlooks)
     surplus = let_go(view, claims, demand.needed, demand.outlooks)
     moved = surplus.changed
+    moved |= let_mates_go(view, {**claims, **moved}, hopeless, buyer)
     moved |= rest_routers(view, {**claims, **moved})
     # those that leave go on only now: a job may have called them back
     moved |= {key: advance(claims[key], view) for key in leaving if key not in moved and key not in found}
@@ -98,6 +101,7 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
         lessons += words
     actions += eager.give_up(view, claims, hopeless, holders)
     actions += door_actions(view, claims, eager.openings(view, buyer))
+    actions += tries(view, claims, buyer)
     memory, warnings = warn_of_credentials(view, memory)
     forecasts = forecast(view, claims, demand)
     memory, seen = learn_from_queue(memory, world.seen, told, forecasts)

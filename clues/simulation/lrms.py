@@ -91,9 +91,7 @@ class SimLrms:
         for node in chosen:
             self._witness.powers_off(node, vanished)
             self._slurm.down(node, node.reason if node.reason_of_admin else reason)
-        if self.half_way and chosen:
-            self.half_way = False
-            raise LrmsError("the connection was lost between two commands")
+        self._may_break(chosen)
         for node in chosen:
             self._slurm.power_down(node)
         return tuple(sorted(node.name for node in chosen))
@@ -111,6 +109,7 @@ class SimLrms:
         chosen = [node for node in self._named(nodes) if "POWERING_UP" in node.flags]
         for node in chosen:
             self._slurm.down(node, node.reason if node.reason_of_admin else reason)
+        self._may_break(chosen)
         for node in chosen:
             self._slurm.power_down(node)
         return tuple(sorted(node.name for node in chosen))
@@ -147,6 +146,11 @@ class SimLrms:
 
     def check_config(self, settings: Settings) -> list[str]:
         return []
+
+    def _may_break(self, chosen: Sequence[SimNode]) -> None:
+        if self.half_way and chosen:
+            self.half_way = False
+            raise LrmsError("the connection was lost between two commands")
 
     def _answer(self) -> None:
         if self._slurm.out or self.fails():

@@ -52,6 +52,18 @@ def test_a_crash_at_this_step_in_twenty_worlds(step: tuple[str, str], when: When
     assert struck, f"no world ever came to {'>'.join(step)}"
 
 
+#: What becomes of claims of eager pools, whose orders go out in two commands each.
+OF_EAGER = [("new", "launching"), ("launching", "booting"), ("joining", "ready"), ("ready", "draining")]
+
+
+@pytest.mark.parametrize("when", list(When))
+@pytest.mark.parametrize("step", OF_EAGER, ids=">".join)
+def test_a_crash_in_an_eager_pool_leaves_no_job_and_no_node_behind(step: tuple[str, str], when: When) -> None:
+    crash = Crash(step, when, nth=2)
+    play("eager-gangs", 0, crash=crash)
+    assert crash.struck
+
+
 PAIRS = [
     ("daemon killed", "site lost"),
     ("daemon killed", "slurmctld out"),

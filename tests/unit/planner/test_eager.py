@@ -18,6 +18,7 @@ from clues.model import (
     Forget,
     GiveUp,
     Job,
+    Limits,
     Memory,
     Mode,
     Node,
@@ -161,6 +162,57 @@ def test_a_job_that_gets_no_vm_is_freed_whole_and_told_why() -> None:
     assert note.job == "42"
     assert "no-capacity" in note.text
     assert any("given up" in one.text and "job 42" in one.about for one in decided.notes)
+
+
+@pytest.mark.parametrize(
+    ("vms", "shared", "then"),
+    [
+        pytest.param(9, False, S.DRAINING, id="another site can give the whole job"),
+        pytest.param(2, False, S.READY, id="no site can"),
+        pytest.param(9, True, S.READY, id="another job runs there, too"),
+    ],
+)
+def test_nodes_that_keep_a_gang_where_its_rest_cannot_be_had_are_let_go(vms: int, shared: bool, then: S) -> None:
+    settings = eager(4)
+    settings = replace(settings, sites={**settings.sites, "upv": make_site("upv", limits=Limits(vms=vms))})
+    jobs = [configuring("cpu-1", "cpu-2", "cpu-3")]
+    jobs += [replace(job(7), state="RUNNING", nodes=("cpu-3",))] if shared else []
+    world = cluster(
+        jobs,
+        [make_claim("cpu-3", S.READY, opened_at=ago(minutes=9))],
+        settings,
+        flags(settings, WAITING, WAITING, "MIXED+CLOUD"),
+        memory=without_capacity(settings, settings.pools["cpu"].offers[0].key),
+    )
+    decided = plan(world, settings)
+    assert [action.nodes for action in of(decided, GiveUp)] == [("cpu-1", "cpu-2")]
+    assert {one.node: one.state for one in decided.claims}.get("cpu-3", S.READY) is then
+
+
+@pytest.mark.parametrize(
+    ("allowed", "seen", "tried"),
+    [
+        pytest.param(1, [], ("cpu-1",), id="one is risked"),
+        pytest.param(2, [], ("cpu-1", "cpu-2"), id="two are"),
+        pytest.param(1, [WAITING_FOR_NOBODY], ("cpu-2",), id="one offer is tried already"),
+        pytest.param(1, [WAITING_FOR_NOBODY, WAITING_FOR_NOBODY], (), id="each is"),
+        pytest.param(4, [], (), id="as many as it needs may be had"),
+    ],
+)
+def test_where_a_gang_needs_more_than_is_risked_single_nodes_are_tried(
+    allowed: int, seen: list[str], tried: tuple[str, ...]
+) -> None:
+    """Slurm would give it all nodes that stand open, so they do not; and no boot would show that VMs come again."""
+    settings = eager(4)
+    offers = settings.pools["cpu"].offers
+    keys = [f"cpu at {offer.key}" for offer in offers]
+    failed = [Breaker(key, "boot", "why", ago(minutes=9), ago(minutes=1), 1, ago(minutes=5), allowed) for key in keys]
+    failed = [replace(one, owner="cpu", offer=offer.key) for one, offer in zip(failed, offers, strict=True)]
+    memory = Memory(breakers={one.key: one for one in failed})
+    for waiting in ([job(nodes=3)], []):
+        world = cluster(waiting, (), settings, flags(settings, *seen), memory=memory)
+        found = [action.nodes for action in of(plan(world, settings), PowerUp)]
+        assert found == ([tried] if tried and waiting else [])
 
 
 def test_a_mate_that_slurm_has_left_behind_is_powered_down() -> None:
