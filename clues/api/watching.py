@@ -31,7 +31,7 @@ LONGEST_WAIT_SECONDS = 60.0
 _SLICE_SECONDS = 0.5
 #: Ages in an answer may be older than they say by so much.
 _ANSWER_KEPT = timedelta(seconds=1)
-_MOST_ANSWERS, _MOST_LENSES = 64, 64
+_MOST_ANSWERS, _MOST_LENSES = 16, 64
 #: A daemon that has just started is given so long to end its first tick.
 _FIRST_TICK_SECONDS = 5.0
 

@@ -141,6 +141,8 @@ def _load(context: ssl.SSLContext, listening: Listening) -> None:
     folder = os.environ.get("CREDENTIALS_DIRECTORY") or "/etc/clues/credentials"
     key = Path(listening.key) if "/" in listening.key else Path(folder) / listening.key
     try:
+        if key.stat().st_mode & 0o007:
+            raise ConfigError(f"api.key_file: {key} can be read by everybody: `chmod 600 {key}`, and make a new key")
         context.load_cert_chain(str(listening.certificate), key)
     except (OSError, ssl.SSLError) as error:  # an error of a file does not say which
         raise ConfigError(

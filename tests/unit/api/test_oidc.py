@@ -449,6 +449,14 @@ def test_a_certificate_that_cannot_be_used_changes_nothing(out: Out, tmp_path: P
     assert out.ask(out.issuer.token())[0] == 200
 
 
+def test_a_key_that_everybody_can_read_is_not_used(out: Out, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "open")
+    key.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        out.outside.use(replace(out.api, listening=replace(out.listening, certificate=certificate, key=str(key))))
+    assert out.ask(out.issuer.token())[0] == 200
+
+
 def test_an_address_that_is_taken_leaves_the_old_one(out: Out) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         endpoint = Endpoint("127.0.0.1", taken.getsockname()[1])
