@@ -27,6 +27,7 @@ def test_the_world_comes_to_rest_and_nothing_broke(name: str, seed: int) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # worlds that wait for new budgets live for days
 @pytest.mark.parametrize(("name", "seed"), MORE)
 def test_more_worlds_come_to_rest(name: str, seed: int) -> None:
     play(name, seed)
