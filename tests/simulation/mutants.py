@@ -250,8 +250,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "the books go on although the disk is full": Mutant(
         "clues.reconciler.books",
-        'self.troubles["ledger"] = str(error)\n            raise',
-        'self.troubles["ledger"] = str(error)',
+        "rider.failure = error\n            raise",
+        "rider.failure = error",
         ("storm",),
     ),
 }
