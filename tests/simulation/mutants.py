@@ -170,8 +170,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "a busy node that differs is drained": Mutant(
         "clues.planner.supply.disrupt",
-        "elif not node.busy and (why := differs(pool, claim)):",
-        "elif why := differs(pool, claim):",
+        "elif not node.busy:\n            differing",
+        "else:\n            differing",
         ("retiring",),
     ),
     "an idle node stays for ever": Mutant(
