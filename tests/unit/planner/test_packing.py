@@ -91,3 +91,14 @@ def test_what_is_done_in_a_part_is_done_in_the_whole() -> None:
     part.spend(40)
     assert (bool(part), whole.left) == (False, 60)
     assert whole.part(1000).left == 60
+
+
+def test_what_is_left_out_could_not_be_had_in_place_of_less_urgent_ones() -> None:
+    """Two nodes may be bought. The program would leave out the three that fill a node each; but they come first."""
+    large, small = Wanted({0: (1, (4, 8))}), Wanted({0: (1, (1, 2))})
+    ours = [Source((4, 8), 1.0, ((0, 1.0),), "here")]
+    found = pack(Problem(ours, [large, small], [2.0], [(0, 3), (1, 8)]))
+    assert found.left == {0: 1, 1: 8}
+    assert [node.filling for unit in found.units for node in unit.nodes] == [{0: 1}, {0: 1}]
+    found = pack(Problem(ours, [large, small], [2.0], [(1, 8), (0, 3)]))
+    assert found.left == {0: 3}

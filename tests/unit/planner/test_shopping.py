@@ -6,8 +6,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from clues.model import Boots, Claim, ClaimState, Limits, Memory, Plan, Resources, Settings, Verdict
-from clues.planner.buying.shopping import Purchase
+from clues.planner.buying.placement import Buyer
+from clues.planner.buying.shopping import Purchase, Shopping, _Lot
+from clues.planner.queue.bins import Bins
+from clues.planner.view import make_view
 from tests.unit.builders import NOW, make_offer, make_pool, make_settings, make_site
 from tests.unit.planner.deciding import bought, cluster, job, plan
 
@@ -140,3 +145,16 @@ def test_of_offers_that_cost_the_same_the_one_that_is_ready_sooner_is_taken() ->
     assert taken(120.0, job(1)) == taken(120.0, by_name) == {"upv"}
     assert taken(900.0, job(1)) == taken(900.0, by_name) == {"cesnet"}
     assert taken(290.0, job(1)) == {"cesnet"}
+
+
+@pytest.mark.parametrize(("vms", "had"), [(1, False), (2, True)])
+def test_nodes_of_two_pools_are_bought_together_only_if_the_limits_hold_both(vms: int, had: bool) -> None:
+    """Each by itself is within the limit: something else was bought since the plan was made."""
+    settings = sized(Limits(vms=vms))
+    view = make_view(cluster((), settings=settings), settings, NOW)
+    buyer = Buyer(view, {})
+    lots = [_Lot(pool, list(buyer.vacant(pool)), frozenset()) for pool in settings.pools.values()]
+    spots = [(lot, lot.pool.offers[0]) for lot in lots]
+    purchase = Purchase(spots, jobs={1: job(1)}, tasks={1: [(0, 1)]}, loads=[Resources(), Resources()])
+    assert Shopping(view, buyer, Bins(), {}).buy(purchase) is had
+    assert [claim.gang_size for claim in buyer.bought] == ([2, 2] if had else [])
