@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 from clues.model import Plan, Verdict
 from tests.optimum.instances import Ask, Instance
 
 Vector = tuple[int, int, int]
+
+#: in so many orders room on open nodes is looked for
+_ORDERS = 60
 
 
 @dataclass
@@ -152,12 +156,21 @@ def _room(instance: Instance, bill: Bill, asks: Mapping[str, Ask]) -> list[str]:
     for job in bill.served:
         rest[job] += asks[job.rsplit(".", 1)[0]].nodes - have[job]
     jobs = [job for job in rest if rest[job] > 0]
-    # there may be room although one order of laying them finds none: by priority, and by size
-    orders = (
-        sorted(jobs, key=lambda job: (-asks[job.rsplit(".", 1)[0]].priority, job)),
-        sorted(jobs, key=lambda job: asks[job.rsplit(".", 1)[0]].each, reverse=True),
-    )
-    lost = min(_lost(instance, order, rest, asks) for order in orders)
+
+    # there may be room although one order of laying them finds none: by priority, by size, then any orders of the asks
+    def of(job: str) -> Ask:
+        return asks[job.rsplit(".", 1)[0]]
+
+    lost = _lost(instance, sorted(jobs, key=lambda job: (-of(job).priority, job)), rest, asks)
+    if lost:
+        lost = min(lost, _lost(instance, sorted(jobs, key=lambda job: of(job).each, reverse=True), rest, asks))
+    chance, names = Random(1), sorted({of(job).name for job in jobs})
+    for _ in range(_ORDERS):
+        if not lost:
+            return []
+        chance.shuffle(names)
+        place = {name: at for at, name in enumerate(names)}
+        lost = min(lost, _lost(instance, sorted(jobs, key=lambda job: place[of(job).name]), rest, asks))
     return [f"{lost} tasks have no room on open nodes"] if lost else []
 
 
