@@ -71,4 +71,4 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
 
 def test_what_is_not_announced_cannot_be_cancelled(api: Api) -> None:
     answer = api.post("/v1/maintenance/7/cancel")
-    assert (answer.status, "clues maintenance list" in answer.body["detail"]) == (400, True)
+    assert (answer.status, "clues maintenance list" in answer.body["detail"]) == (404, True)
