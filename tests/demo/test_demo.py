@@ -79,7 +79,7 @@ def test_a_gang_spans_two_sites_and_its_nodes_talk(folder: Path) -> None:
     assert summary["final_nodes"] == summary["leaked_instances"] == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_random_work_is_all_done_and_nothing_is_left(folder: Path, seed: int) -> None:
     summary = run(folder, "--seed", str(seed))
     assert summary["jobs_completed"] + summary["jobs_cancelled"] == summary["jobs_submitted"]
