@@ -262,13 +262,23 @@ class CrashLab(Cluster):
         return f"jobs {jobs}, VMs {self.living()}, claims {claims}, still armed {points}"
 
     def make_good(self) -> None:
-        """Undo what a scenario did to the world, also when it failed: faults, and nodes that an admin holds."""
+        """Undo what a scenario did to the world, also when it failed: faults, and nodes that an admin holds.
+
+        A node that an admin gives back stands open for a moment, though it has no VM; a job that comes by then is put
+        there and waits for Slurm to give the node up. So this waits until the daemon has closed them.
+        """
         for site in self.plan.vms:
             self.faults(site).clear()
         lines = self.front.run(["sinfo", "--noheader", "--Node", "--format=%N|%E"]).stdout.splitlines()
         held = {node for node, _, reason in (line.strip().partition("|") for line in lines) if reason == ADMIN}
         for node in held:
             self.front.update_node(node, "state=resume")
+        if not self.daemon_ended:
+            wait_for("what was held to be closed", lambda: all(map(self._closed, held)) or None, 30, self.plight)
+
+    def _closed(self, node: str) -> bool:
+        state = self.front.node_field(node, "State")
+        return "DOWN" in state or "DRAIN" in state
 
     def hold(self, node: str) -> None:
         """Take a node out of service as an admin does; :meth:`make_good` gives it back."""
@@ -319,7 +329,7 @@ class CrashLab(Cluster):
 
     # --- waiting for what a scenario needs next; it ends early when the daemon has died ---
 
-    def claim_in(self, *states: ClaimState, but: Collection[str] = (), timeout: float = 30.0) -> Claim:
+    def claim_in(self, *states: ClaimState, but: Collection[str] = (), timeout: float = 60.0) -> Claim:
         """Wait until a claim whose key is not among *but* is in one of these states, by the ledger; return it."""
 
         def found() -> Claim | None:

@@ -240,7 +240,7 @@ class FrontEnd:
             f"{node} to be {'+'.join(flags)} without {list(without)}", seen, timeout, lambda: self.node_flags(node)
         )
 
-    def wait_job(self, job: int, *states: str, timeout: float = 30.0) -> str:
+    def wait_job(self, job: int, *states: str, timeout: float = 60.0) -> str:
         """Wait until the job is in one of `states`; which. Raises LabError."""
 
         def seen() -> str | None:

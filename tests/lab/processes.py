@@ -47,7 +47,7 @@ class Processes:
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(env or {})}
             )
 
-    def stop(self, name: str, how: signal.Signals = signal.SIGTERM, timeout: float = 20) -> int | None:
+    def stop(self, name: str, how: signal.Signals = signal.SIGTERM, timeout: float = 40) -> int | None:
         """End a process with a signal; its exit code, None if it was not running."""
         process = self._running.pop(name, None)
         if process is None:

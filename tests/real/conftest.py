@@ -14,7 +14,7 @@ COMMAND = "python -m connectors.local.sandbox -- python -m pytest tests/real"
 
 
 #: Files that mostly wait: they begin first, so that the others fit beside them.
-LONG_WAITS = ("test_withstand_cut.py", "test_crash_points.py", "test_crash_random.py")
+LONG_WAITS = ("test_withstand_cut.py", "test_crash_points.py", "test_as_simulated.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

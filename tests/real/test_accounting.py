@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,12 +29,15 @@ SHORT, LONG = "#!/bin/sh\nsleep 1\n", "#!/bin/sh\nsleep 600\n"
 
 def test_who_ran_where_is_read_from_slurmdbd_and_costs_add_up(tmp_path: Path) -> None:
     began = datetime.now(UTC) - timedelta(minutes=1)
-    with AccountingFrontEnd(
-        tmp_path / "front end", accounts=("physics", "art"), nodes_conf=NODES, gres_conf=GRES
-    ) as front:
+    with (
+        AccountingFrontEnd(
+            tmp_path / "front end", accounts=("physics", "art"), nodes_conf=NODES, gres_conf=GRES
+        ) as front,
+        ExitStack() as machines,
+    ):
         for number in (1, 2):
             front.update_node(f"c{number}", f"nodeaddr=10.77.1.{number}")
-            Machine(front, f"c{number}", f"10.77.1.{number}").start()
+            machines.enter_context(Machine(front, f"c{number}", f"10.77.1.{number}"))
         for node in ("c1", "c2"):
             front.wait_node(node, "IDLE")
         gpu = front.sbatch(SHORT, "--account=physics", "--gres=gpu:1")

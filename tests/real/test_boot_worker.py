@@ -36,9 +36,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     health.chmod(0o755)
     conf = f"HealthCheckProgram={health}\nHealthCheckInterval=2\n"
     plan = Plan(vms={"cesnet": 1}, cpu_nodes="cpu-01", gpu_nodes="gpu-01", idle="10min", slurm_conf=conf)
-    with HookedCluster(tmp_path_factory.mktemp("boot"), plan) as cluster:
-        yield cluster
-    health.unlink()
+    try:
+        with HookedCluster(tmp_path_factory.mktemp("boot"), plan) as cluster:
+            yield cluster
+    finally:
+        health.unlink()
+        health.parent.rmdir()
 
 
 def test_hooks_have_run_before_a_job_comes_and_are_told_with_how_they_ended(cluster: Cluster) -> None:
