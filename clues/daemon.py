@@ -91,6 +91,8 @@ class Daemon:
         self._shown: Published | None = None
         #: told of every new picture, on the owner's thread
         self.shown: Callable[[Published], None] = lambda _: None
+        #: called when an order is carried out and not answered yet: has the other front-end know of it
+        self.settle: Callable[[], None] = lambda: None
 
     # --- the owner's thread ---
 
@@ -233,7 +235,9 @@ class Daemon:
 
     def act(self, order: Order, do: Callable[[], object], told: Callable[[Changed], bytes]) -> bytes:
         """Carry an order out once."""
-        return self.ask(lambda: self._clerk.carry_out(order, do, told))
+        answer = self.ask(lambda: self._clerk.carry_out(order, do, told))
+        self.settle()
+        return answer
 
     def act_outside(self, order: Order, do: Callable[[], bytes]) -> bytes:
         """Carry an order out once that somebody else fulfils: on the caller's own thread."""
@@ -244,6 +248,7 @@ class Daemon:
         except InvalidRequest as refusal:
             raise self.ask(partial(self._clerk.never, order, refusal)) from None
         self.ask(lambda: self._clerk.end(order, body))
+        self.settle()
         return body
 
     def record(self, deed: Deed) -> None:

@@ -194,6 +194,8 @@ def assemble(
         notifier.look()
 
     daemon.shown = shown
+    if activity is not None:
+        daemon.settle = activity.settle
     stopping = Event()
     limiter = Limiter(Rate(loaded.api.rate, loaded.api.burst), loaded.api.streams)
     make = partial(make_app, daemon, explain, metrics.text, now=clock.now, limiter=limiter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 from clues.config import FrontEnds
@@ -60,6 +61,12 @@ class Activity:
     def record(self, change: Commit) -> None:
         """Take in what was committed."""
         self._copies.record(change)
+
+    def settle(self) -> None:
+        """Return when all that was committed so far is written down for the other front-end, or cannot be: the trouble
+        says so then, and what was ordered holds here."""
+        with suppress(OSError):
+            self._copies.settle()
 
     def permit(self) -> None:
         """Return when an effect may be had.

@@ -76,15 +76,23 @@ class Copies:
 
         :raises OSError: it is not; all of it is kept for the next time.
         """
-        with self._writing:
-            if self._journal is None:
-                return
-            self._flush(self._journal)
+        self.settle()
+        if self._journal is None:
+            return
         found = self._inventory.stat() if self._inventory.exists() else None
         version = (found.st_mtime_ns, found.st_ino) if found is not None else None
         if version is not None and version != self._told_inventory:
             self._folder.write("inventory.json", self._inventory.read_bytes())
             self._told_inventory = version
+
+    def settle(self) -> None:
+        """Write down what was taken in; durable when this returns. Any thread.
+
+        :raises OSError: it is not; all of it is kept for the next time.
+        """
+        with self._writing:
+            if self._journal is not None:
+                self._flush(self._journal)
 
     def _flush(self, journal: Path) -> None:
         with self._guard:

@@ -176,6 +176,13 @@ def test_an_order_is_given_on_the_owners_thread(parts: Parts, daemon: Daemon) ->
     assert (parts.world.books.operator.wishes, daemon.answered(ORDER)) == ({"cpu-1": Wish.DISABLED}, told(Changed()))
 
 
+def test_the_other_front_end_knows_of_an_order_before_it_is_answered(parts: Parts, daemon: Daemon) -> None:
+    known: list[object] = []
+    daemon.settle = lambda: known.append(dict(parts.world.books.operator.wishes))
+    daemon.act(ORDER, lambda: daemon.wish(["cpu-1"], Wish.DISABLED, "alice"), told)
+    assert known == [{"cpu-1": Wish.DISABLED}]
+
+
 def test_two_at_the_same_moment_are_one(parts: Parts, daemon: Daemon) -> None:
     done: list[int] = []
     threads = [

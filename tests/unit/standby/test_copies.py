@@ -157,3 +157,11 @@ def test_a_ledger_is_stale_until_it_is_the_clusters_again(pair: Pair) -> None:
     assert restoring.is_stale(pair.other)  # until a copy of it stands in the folder
     restoring.make_current(pair.other)
     assert not restoring.is_stale(pair.other)
+
+
+def test_an_order_is_told_before_it_is_answered(pair: Pair) -> None:
+    """A front-end may die at the moment at which somebody reads that the cluster is paused."""
+    pair.copies.snapshot(5)
+    pair.commit(operator=Operator(paused=True), tell=False)
+    pair.copies.settle()
+    assert pair.taken_over().operator().paused
