@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from clues.bootstrap.agent import agent
@@ -47,30 +46,18 @@ class Launches:
         :raises Transient: the signer has not published its CA yet.
         """
         loaded = self._configuration()
-        return LaunchRequest(
-            cluster=self._cluster,
-            launch_key=claim.key,
-            kind=claim.kind,
+        user_data = render(
+            ca_pem=self._trust.bundle_at(claim.created_at),
+            ticket=self._tickets.issue(claim.key),
+            mates=[self._tickets.issue(key) for key in claim.batch],
+            urls=[_enrolment_url(loaded, claim)],
             node=claim.node,
-            pool=claim.pool,
-            generation=claim.generation,
-            offer=replace(claim.offer, price_per_hour=None),
-            shape=claim.shape,
-            user_data=render(
-                ca_pem=self._trust.bundle_at(claim.created_at),
-                ticket=self._tickets.issue(claim.key),
-                mates=[self._tickets.issue(key) for key in claim.batch],
-                urls=[_enrolment_url(loaded, claim)],
-                node=claim.node,
-                kind=claim.kind,
-                routes=self._overlay().routes(claim),
-                dead_man=loaded.workers.dead_man,
-                proof=_proof(loaded, self._plugins, claim),
-            ),
-            address=claim.wanted_address,
-            gang=claim.gang,
-            batch=claim.batch,
+            kind=claim.kind,
+            routes=self._overlay().routes(claim),
+            dead_man=loaded.workers.dead_man,
+            proof=_proof(loaded, self._plugins, claim),
         )
+        return claim.launch_request(self._cluster, user_data)
 
     def provide(self, claim: Claim) -> Provision:
         """Return what a VM gets that has enrolled."""

@@ -20,6 +20,17 @@ class Session:
     output: Output
 
 
+def how_many(text: str) -> int:
+    """Return how many entries of a log are wanted, of an argument.
+
+    :raises ValueError: it is no number, or more than the daemon tells at once.
+    """
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise ValueError(text)
+    return number
+
+
 def _nothing(parser: ArgumentParser) -> None:
     """A command without arguments of its own."""
 

@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
@@ -23,6 +22,7 @@ from clues.config.fields import (
     as_name,
     as_path,
     key,
+    url_parts,
 )
 from clues.config.mistakes import show
 from clues.config.network_fields import Listen
@@ -34,12 +34,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 
 def _issuer(value: object) -> str:
     text = as_name(value)
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
-    if parts.scheme != "https" or not host or parts.username or parts.query or parts.fragment:
+    parts = url_parts(text)
+    if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ValueError(f"{show(text)} is not an issuer: write its https:// URL as its tokens have it in `iss`")
     return text
 

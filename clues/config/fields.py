@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticUndefined
@@ -177,6 +178,19 @@ def as_name(value: object) -> str:
     if not _line(value):
         raise ValueError("is empty")
     return str(value)
+
+
+def url_parts(text: str) -> SplitResult:
+    """Return a URL's parts.
+
+    :raises ValueError: it is none, or its host or port cannot be told.
+    """
+    try:
+        parts = urlsplit(text)
+        _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    return parts
 
 
 def _yes_or_no(value: object) -> bool:

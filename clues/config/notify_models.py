@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
-from clues.config.fields import Line, Words, as_list, as_name, key
+from clues.config.fields import Line, Words, as_list, as_name, key, url_parts
 from clues.config.mistakes import show
 from clues.config.network_fields import Address, Endpoint
 from clues.config.section import Section
@@ -19,14 +18,10 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 def _url(value: object) -> str:
     text = as_name(value)
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
-    if parts.scheme not in ("https", "http") or not host or parts.username or parts.fragment or " " in text:
+    parts = url_parts(text)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.fragment or " " in text:
         raise ValueError("is not a URL to post to: write https://host/path, without a user or password")
-    if parts.scheme == "http" and host not in LOCAL:
+    if parts.scheme == "http" and parts.hostname not in LOCAL:
         raise ValueError("http can be read and changed on its way: use https (http only to this machine)")
     return text
 

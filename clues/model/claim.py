@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from clues.model.catalogue import Offer
-from clues.model.cloud import Kind
+from clues.model.cloud import Kind, LaunchRequest
 from clues.model.resources import NOTHING, Resources
 
 
@@ -167,6 +167,24 @@ class Claim:
     def serving(self) -> bool:
         """Its node runs jobs or soon will: counted as supply when demand is reckoned."""
         return self.state in SERVING
+
+    def launch_request(self, cluster: str, user_data: str) -> LaunchRequest:
+        """Return what is asked of the provider for its VM, without the offer's price: that may change, and a repeated
+        launch sends the same bytes."""
+        return LaunchRequest(
+            cluster=cluster,
+            launch_key=self.key,
+            kind=self.kind,
+            node=self.node,
+            pool=self.pool,
+            generation=self.generation,
+            offer=replace(self.offer, price_per_hour=None),
+            shape=self.shape,
+            user_data=user_data,
+            address=self.wanted_address,
+            gang=self.gang,
+            batch=self.batch,
+        )
 
 
 #: On the way: bought, and not open yet.

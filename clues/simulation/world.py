@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 
@@ -318,20 +318,7 @@ class World(Watcher):
         return 0.02
 
     def _request(self, claim: Claim) -> LaunchRequest:
-        return LaunchRequest(
-            cluster=CLUSTER,
-            launch_key=claim.key,
-            kind=claim.kind,
-            node=claim.node,
-            pool=claim.pool,
-            generation=claim.generation,
-            offer=replace(claim.offer, price_per_hour=None),
-            shape=claim.shape,
-            user_data=f"tickets of {' '.join(claim.batch or (claim.key,))}",
-            address=claim.wanted_address,
-            gang=claim.gang,
-            batch=claim.batch,
-        )
+        return claim.launch_request(CLUSTER, f"tickets of {' '.join(claim.batch or (claim.key,))}")
 
     def _vm(self, name: str) -> SimVM | None:
         cloud = self.clouds.get(name.rpartition("-")[0])

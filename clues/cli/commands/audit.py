@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from clues.api import wire_records as wire
 from clues.cli import words
-from clues.cli.command import Command, Session
+from clues.cli.command import Command, Session, how_many
 from clues.cli.output import View
 from clues.cli.tables import Column, Style, table
 
@@ -38,16 +38,11 @@ def _run(arguments: Namespace, session: Session) -> int:
     return 0
 
 
-def _number(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise ValueError(text)
-    return number
-
-
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--since", metavar="TIME", help="from this day (2026-11-01), month (2026-11) or time on")
-    parser.add_argument("-n", "--number", type=_number, default=20, metavar="N", help="the latest N (20; at most 1000)")
+    parser.add_argument(
+        "-n", "--number", type=how_many, default=20, metavar="N", help="the latest N (20; at most 1000)"
+    )
 
 
 COMMAND = Command(

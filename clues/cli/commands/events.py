@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from clues.api import wire
 from clues.api.codec import printable
 from clues.cli import words
-from clues.cli.command import Command, Session
+from clues.cli.command import Command, Session, how_many
 from clues.cli.errors import Failed, NotReachable
 from clues.cli.output import View, parse
 from clues.cli.tables import Style
@@ -69,18 +69,11 @@ def _show(raw: bytes, session: Session, follow: bool) -> None:
         session.output.show(raw, VIEW)
 
 
-def _number(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise ValueError(text)
-    return number
-
-
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens next, until Ctrl-C")
     parser.add_argument("--about", metavar="NAME", help="only those about this node, job, site or pool")
     parser.add_argument(
-        "-n", "--number", type=_number, default=20, metavar="N", help="begin with the newest N (20; at most 1000)"
+        "-n", "--number", type=how_many, default=20, metavar="N", help="begin with the newest N (20; at most 1000)"
     )
 
 
