@@ -44,6 +44,11 @@ class Crash:
     _effect: bool = False
     _acting: bool = False
 
+    def __str__(self) -> str:
+        """SOURCE:TARGET:WHEN:NTH, as `--crash` takes it."""
+        source, target = self.step or ("", "")
+        return f"{source}:{target}:{self.when}:{self.nth}"
+
     def before_commit(self, change: Commit, states: Mapping[str, ClaimState]) -> None:
         """A change is about to be written."""
         if self.step is None or self.struck or self._commit or self._effect:

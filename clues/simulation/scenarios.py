@@ -262,7 +262,7 @@ class Play:
     def __init__(self, name: str, seed: int, *, crash: Crash | None = None, scenario: Scenario | None = None) -> None:
         self.name, self.seed = name, seed
         self.scenario = scenario or scenario_named(name)
-        self.world = World(seed, self._design(), replay=_replay(name, seed, crash), crash=crash)
+        self.world = World(seed, self._design(), replay=replay_command(name, seed, crash), crash=crash)
         self.demon = Demon(self.world, self.scenario.mischief, self.scenario.lasts)
         self._number = 100
 
@@ -386,11 +386,12 @@ def play(name: str, seed: int, *, crash: Crash | None = None) -> World:
     return Play(name, seed, crash=crash).run()
 
 
-def _replay(name: str, seed: int, crash: Crash | None) -> str:
+def replay_command(name: str, seed: int, crash: Crash | None) -> str:
+    """Return the command that lives through a world again."""
     text = f"python -m clues.simulation.replay {name} {seed}"
     if crash is None or crash.step is None:
         return text
-    return f"{text} --crash {crash.step[0]}:{crash.step[1]}:{crash.when}:{crash.nth}"
+    return f"{text} --crash {crash}"
 
 
 def parse_crash(text: str) -> Crash:
