@@ -54,7 +54,7 @@ class TryWatch:
             new, self._known = claim.key not in self._known, self._known | {claim.key}
             if tried is None or claim.adopted or claim.probe:
                 continue
-            if new or claim.key in tried.claims:
+            if new or claim.key in tried.claims or _is_sent_again(claim, tried):
                 tried.claims[claim.key] = claim
                 self._look(claim.offer.key, tried, claim)
 
@@ -62,8 +62,11 @@ class TryWatch:
         capacity = {key: one for key, one in memory.breakers.items() if one.code in ("no-capacity", "reclaimed")}
         self._tried = {key: one for key, one in self._tried.items() if key in capacity}
         for key, breaker in capacity.items():
-            if key not in self._tried or self._tried[key].failed_at != breaker.failed_at:
-                self._tried[key] = Tried(breaker.failed_at)
+            known, failed = self._tried.get(key), breaker.failed_at
+            if known is not None and known.failed_at is not None and failed is not None and failed < known.failed_at:
+                known.failed_at = failed  # the clock was set back, and what was remembered with it: no new failure
+            elif known is None or known.failed_at != failed:
+                self._tried[key] = Tried(failed)
 
     def _look(self, key: str, tried: Tried, claim: Claim) -> None:
         if claim.listed_at is not None and claim.state in COMING:
@@ -83,3 +86,9 @@ class TryWatch:
             recent.popleft()
         if len(recent) > DEAD_VMS:
             self._tell(f"{len(recent)} VMs of pool {pool} were made within an hour, and none came up", pool)
+
+
+def _is_sent_again(claim: Claim, tried: Tried) -> bool:
+    """Whether a launch whose answer was lost was sent once more after the offer had no room: that tells as well."""
+    sent, failed = claim.launched_at, tried.failed_at
+    return claim.launches > 1 and sent is not None and failed is not None and sent > failed
