@@ -6,23 +6,14 @@ capacity runs out and returns, the account is shared with strangers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from itertools import count
 from random import Random
 
-from clues.errors import (
-    AuthFailed,
-    CloudError,
-    InvalidRequest,
-    NoCapacity,
-    NotFound,
-    OutcomeUnknown,
-    QuotaExceeded,
-    Throttled,
-    Transient,
-)
+from clues.errors import InvalidRequest, NotFound, OutcomeUnknown
 from clues.model import (
     Finding,
     Flavor,
@@ -30,39 +21,37 @@ from clues.model import (
     InstanceState,
     LaunchOutcome,
     LaunchRequest,
-    Limits,
     Listing,
     Market,
     Offer,
     Price,
-    Quota,
-    Resources,
     Soundness,
 )
+from clues.simulation.faults import ERRORS, HIDDEN, LATEST, Faults
 from clues.simulation.profiles import CloudProfile, pick
 from clues.simulation.timeline import Timeline
-from clues.simulation.vms import SimVM, Watcher
-
-_ERRORS: Mapping[str, Callable[[], CloudError]] = {
-    "no-capacity": lambda: NoCapacity("no valid host was found"),
-    "quota": lambda: QuotaExceeded("instances: 8 of 8"),
-    "throttled": lambda: Throttled("too many requests", retry_after=timedelta(seconds=20)),
-    "auth": lambda: AuthFailed("401 Unauthorized"),
-    "invalid": lambda: InvalidRequest("no such image"),
-    "transient": lambda: Transient("connection refused"),
-    "lost-before": lambda: OutcomeUnknown("time-out"),
-    "lost-after": lambda: OutcomeUnknown("time-out"),
-    "late": lambda: OutcomeUnknown("502 Bad Gateway"),
-    "liar": lambda: NoCapacity("no valid host was found"),
-}
-
-#: An effect that comes after its refusal comes this late, at most; a VM is hidden from listings no longer than this.
-LATEST, HIDDEN = 60.0, 25.0
-#: ... and is then shown for so long at least: a VM that is never shown is gone by anybody's reckoning.
-SHOWN = 60.0
+from clues.simulation.vms import SimVM
 
 
-class SimCloud:
+class Watcher:
+    """What the world wants to know of a cloud; does nothing by itself."""
+
+    def launching(self, cloud: SimCloud, request: LaunchRequest) -> None: ...
+
+    def refused(self, offer: str) -> None: ...
+
+    def made(self, vm: SimVM) -> None: ...
+
+    def terminating(self, vm: SimVM) -> None: ...
+
+    def ended(self, vm: SimVM) -> None: ...
+
+    def moved(self, vm: SimVM) -> None: ...
+
+    def broken(self, text: str) -> None: ...
+
+
+class SimCloud(Faults):
     """One site."""
 
     def __init__(
@@ -76,27 +65,13 @@ class SimCloud:
         prices: Mapping[str, float] | None = None,
     ) -> None:
         """:param prices: by the offers' keys, in the cluster's currency."""
-        self.name, self.cluster, self.profile = name, cluster, profile
-        self._time, self._chance, self._watcher, self._prices = time, chance, watcher, dict(prices or {})
-        #: VMs that are still listed, by id; and by launch key
-        self.vms: dict[str, SimVM] = {}
+        super().__init__(profile, chance)
+        self.name, self.cluster = name, cluster
+        self._time, self._watcher, self._prices = time, watcher, dict(prices or {})
         self._by_key: dict[str, SimVM] = {}
         self._pictures: dict[str, Instance] = {}
         self.made = 0
-        #: things that went wrong by our doing, to be reckoned with when launches are counted
-        self.failures = 0
-        #: faults of the profile are on; nobody answers; listings are refused; there is no room for (some) flavors
-        self.faults = True
-        self.lost = self.unlisted = False
-        self.full: set[str] = set()
-        self.capacity = dict(profile.capacity)
-        #: what the provider allows, should that be less than the configuration says
-        self.quota_limits = Limits()
-        #: by flavor, what a VM of it has
-        self.sizes: dict[str, Resources] = {}
         self.tells_prices: dict[str, Price] = {}
-        #: what the next call of a kind (list, launch, terminate, quota) meets; then it is chance again
-        self.next: dict[str, str] = {}
         self._serials = count(1)
         #: somebody's VM that looks like one of ours, and is listed all the same; None: there is none
         self.foreign: Instance | None = Instance(
@@ -122,11 +97,7 @@ class SimCloud:
         now = self._time.passed
         mine = [vm for vm in self.vms.values() if vm.request.cluster == self.cluster]
         shown = [vm for vm in mine if vm.listed_from <= now and vm.hidden_until <= now]
-        if self.faults and shown and self._chance.random() < self.profile.forgetful:
-            hidden = self._chance.choice(shown)
-            if now - hidden.hidden_until > SHOWN and hidden.shown_at > hidden.hidden_until:
-                hidden.hidden_until = now + HIDDEN * self._chance.random()
-                shown.remove(hidden)
+        self._hide_one(shown, now)
         for vm in shown:
             vm.shown_at = now
         foreign = (self.foreign,) if self.foreign is not None else ()
@@ -149,7 +120,7 @@ class SimCloud:
         what = self._fate_of_call("terminate", self.lost)
         if what not in ("good", "lost-after"):
             self.failures += 1
-            raise _ERRORS[what]()
+            raise ERRORS[what]()
         vm = self.vms.get(instance_id)
         if vm is not None and vm.request.cluster != self.cluster:
             raise NotFound(f"{instance_id} is none of this cluster's")
@@ -158,16 +129,6 @@ class SimCloud:
             self.end(vm)
         if what == "lost-after":
             raise OutcomeUnknown("no answer")
-
-    def quota(self) -> Quota | None:
-        self._meets("quota", self.lost)
-        if self.quota_limits == Limits():
-            return None
-        used = Resources()
-        living = [vm for vm in self.vms.values() if vm.gone_at is None]
-        for vm in living:
-            used = used.plus(self._size(vm.request))
-        return Quota(self.quota_limits, used, len(living))
 
     def flavors(self) -> list[Flavor]:
         self._meets("flavors", self.lost)
@@ -220,10 +181,6 @@ class SimCloud:
             self._set(vm, state)
             self._watcher.ended(vm)
 
-    def living(self) -> Iterable[SimVM]:
-        """All VMs that the provider does not call gone yet."""
-        return (vm for vm in self.vms.values() if vm.gone_at is None)
-
     def _gone(self, vm: SimVM) -> None:
         if vm.gone_at is not None:
             return
@@ -246,9 +203,7 @@ class SimCloud:
             if known.request != request:
                 self._watcher.broken(f"launch key {key} came with other bytes")
             return LaunchOutcome(key, self._picture(known))
-        what = self.next.pop("launch", "")
-        what = what or (pick(self.profile.launches, self._chance) if self.faults else "good")
-        what = "transient" if self.lost else what
+        what = self._fate_of_launch()
         if what in ("good", "lost-after", "late", "liar") and (refused := self._refusal(request)):
             what = refused
         self.failures += what != "good"
@@ -258,7 +213,7 @@ class SimCloud:
             self._time.after(LATEST * self._chance.random(), lambda: self._make_late(request))
         vm = self._make(request) if what in ("good", "lost-after") else None
         if vm is None or what != "good":
-            return LaunchOutcome(key, error=_ERRORS[what]())
+            return LaunchOutcome(key, error=ERRORS[what]())
         return LaunchOutcome(key, self._picture(vm))
 
     def _launch_together(self, requests: Sequence[LaunchRequest]) -> list[LaunchOutcome]:
@@ -274,9 +229,7 @@ class SimCloud:
                 if vm is not None and vm.request != one:
                     self._watcher.broken(f"launch key {vm.key} came with other bytes")
             return self._answers(requests)
-        what = self.next.pop("launch", "")
-        what = what or (pick(self.profile.launches, self._chance) if self.faults else "good")
-        what = "transient" if self.lost else what
+        what = self._fate_of_launch()
         if what in ("good", "lost-after", "late", "liar") and (refused := self._refusal(requests[0], len(requests))):
             what = refused
         self.failures += what != "good"
@@ -284,13 +237,13 @@ class SimCloud:
             self._watcher.refused(requests[0].offer.key)
         if what in ("late", "liar"):
             for one in requests:
-                self._time.after(LATEST, lambda one=one: self._make_late(one))  # type: ignore[misc]
+                self._time.after(LATEST, partial(self._make_late, one))
         if what in ("good", "lost-after"):
             for one in requests:
                 if not self._refusal(one):
                     self._make(one)
         if what != "good":
-            return [LaunchOutcome(key, error=_ERRORS[what]()) for key in keys]
+            return [LaunchOutcome(key, error=ERRORS[what]()) for key in keys]
         return self._answers(requests)
 
     def _answers(self, requests: Sequence[LaunchRequest]) -> list[LaunchOutcome]:
@@ -298,35 +251,9 @@ class SimCloud:
         return [
             LaunchOutcome(key, self._picture(vm))
             if vm is not None
-            else LaunchOutcome(key, error=_ERRORS["no-capacity"]())
+            else LaunchOutcome(key, error=ERRORS["no-capacity"]())
             for key, vm in made.items()
         ]
-
-    def _refusal(self, request: LaunchRequest, count: int = 1) -> str:
-        """Return why a call for *count* VMs alike is refused: there is no room for one, or no quota for all."""
-        flavor = request.offer.flavor
-        if self.sizes and flavor not in self.sizes:
-            return "invalid"
-        room = self.capacity.get(flavor)
-        alike = sum(1 for vm in self.living() if vm.request.offer.flavor == flavor) if room is not None else 0
-        if flavor in self.full or "*" in self.full or (room is not None and alike >= room):
-            return "no-capacity"
-        most = self.quota_limits
-        if most == Limits():
-            return ""
-        living = list(self.living())
-        size = self._size(request)
-        cpus = sum(self._size(vm.request).cpus for vm in living) + count * size.cpus
-        gpus = sum(self._size(vm.request).gpu_count for vm in living) + count * size.gpu_count
-        over = (
-            (most.vms is not None and len(living) + count > most.vms)
-            or (most.cpus is not None and cpus > most.cpus)
-            or (most.gpus is not None and gpus > most.gpus)
-        )
-        return "quota" if over else ""
-
-    def _size(self, request: LaunchRequest) -> Resources:
-        return self.sizes.get(request.offer.flavor, request.shape)
 
     def _make_late(self, request: LaunchRequest) -> None:
         if request.launch_key not in self._by_key:
@@ -371,37 +298,8 @@ class SimCloud:
         vm.state = state
         self._pictures.pop(vm.id, None)
 
-    def _meets(self, call: str, fails: bool) -> None:
-        what = self._fate_of_call(call, fails or self.lost)
-        if what != "good":
-            self.failures += 1
-            raise _ERRORS[what]()
-
-    def _fate_of_call(self, call: str, fails: bool) -> str:
-        if fails:
-            return "transient"
-        if call in self.next:
-            return self.next.pop(call)
-        return pick(self.profile.calls, self._chance) if self.faults else "good"
-
     def _picture(self, vm: SimVM) -> Instance:
         found = self._pictures.get(vm.id)
         if found is None:
-            request = vm.request
-            found = self._pictures[vm.id] = Instance(
-                id=vm.id,
-                site=self.name,
-                state=vm.state,
-                cluster=request.cluster,
-                launch_key=request.launch_key,
-                node=request.node,
-                kind=request.kind.value,
-                pool=request.pool,
-                generation=request.generation,
-                offer=request.offer.key,
-                addresses=(vm.address,),
-                created_at=self._time.moment(vm.made_at),
-                fault="no valid host was found" if vm.state is InstanceState.ERROR else "",
-                fault_code="no-capacity" if vm.state is InstanceState.ERROR else "",
-            )
+            found = self._pictures[vm.id] = vm.picture(self._time.moment(vm.made_at))
         return found

@@ -7,21 +7,17 @@ disk is a ledger in memory that may be full.  A crash is an exception that no pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
-from sqlite3 import Connection
 from typing import Any, Protocol
 
-from clues.errors import LedgerError
 from clues.executor import Executor
-from clues.ledger import Commit, Ledger, SpendKey, open_ledger
-from clues.model import Action, Claim, ClaimState, LaunchRequest, Settings
+from clues.model import Action, Claim, LaunchRequest, Settings
 from clues.ports import Clock, Connector, Lrms, Overlay
 from clues.reconciler import Books, Counter, Observer, Reconciler
 from clues.reconciler.observer import BREATH
+from clues.simulation.ledger import SimLedger, Witness
 from clues.simulation.naps import DOZE, Naps
 from clues.simulation.sameness import Sameness
 from clues.simulation.timeline import Event, Timeline
@@ -31,20 +27,12 @@ from clues.simulation.workers import SimWorkers
 CLUSTER = "0b5c4f0e-0000-4000-8000-000000000001"
 
 
-#: What was spent longer ago than a month is in no budget any more.
-_REMEMBERED = timedelta(days=32)
-
-
 class Killed(BaseException):
     """The daemon dies here, as by ``kill -9``."""
 
 
-class Hooks(Protocol):
+class Hooks(Witness, Protocol):
     """Who watches the daemon from outside, and may kill it."""
-
-    def before_commit(self, change: Commit, states: Mapping[str, ClaimState]) -> None: ...
-
-    def after_commit(self, change: Commit) -> None: ...
 
     def before_acts(self, actions: Sequence[Action]) -> None: ...
 
@@ -53,62 +41,6 @@ class Hooks(Protocol):
     def after_effect(self) -> None: ...
 
     def failed(self, error: Exception) -> None: ...
-
-
-class SimLedger(Ledger):
-    """The real one, in memory; the disk may be full."""
-
-    hooks: Hooks | None = None
-    full = False
-    #: nobody restarts this daemon nor reads what it did: only what is asked for again is written
-    lazy = False
-    #: how often something else than what VMs cost was to be written
-    changes = 0
-
-    def __init__(self, path: Path | None, connection: Connection) -> None:
-        super().__init__(path, connection)
-        self._spent: dict[SpendKey, float] = {}
-
-    def commit(self, change: Commit) -> None:
-        if change.empty:
-            return
-        if self.full:
-            raise LedgerError("no space left on the device")
-        self.changes += bool(change.claims or change.memory or change.operator)
-        if self.lazy:
-            for key, amount in (change.spend or {}).items():
-                self._spent[key] = self._spent.get(key, 0.0) + amount
-            change = replace(change, notes=(), memory=None, spend=None, booked_at=None)
-            if change.empty:
-                return
-        if self.hooks is not None:
-            self.hooks.before_commit(change, self._states)
-        super().commit(change)
-        if self.hooks is not None:
-            self.hooks.after_commit(change)
-
-    def spent(self, since: datetime, until: datetime) -> dict[tuple[str, str, str], float]:
-        found = super().spent(since, until)
-        for (hour, *owner), amount in self._spent.items():
-            if since <= hour < until:
-                pool, site, account = owner
-                found[pool, site, account] = found.get((pool, site, account), 0.0) + amount
-        return found
-
-    def prune(self) -> None:
-        """Forget what has ended. For worlds that last for years and are never restarted."""
-        with closing(self._db.cursor()) as cursor:
-            cursor.execute("DELETE FROM claims WHERE state = ?", (ClaimState.GONE,))
-        old = max((hour for hour, *_ in self._spent), default=None)
-        if old is not None:
-            self._spent = {key: one for key, one in self._spent.items() if old - key[0] < _REMEMBERED}
-
-
-def make_ledger(hooks: Hooks | None) -> SimLedger:
-    """Return an empty ledger."""
-    ledger = SimLedger(None, open_ledger(None)._db)
-    ledger.hooks = hooks
-    return ledger
 
 
 class SimExecutor(Executor):

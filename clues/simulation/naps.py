@@ -16,18 +16,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from clues.model import Claim, ClaimState, Published
 from clues.planner.market import standings
 from clues.planner.supply.warm import warm_wanted
 from clues.simulation.sameness import ON_THEIR_WAY
+from clues.simulation.sleeper import Sleeper
+from clues.simulation.slurm import SimSlurm
 from clues.simulation.slurm_parts import JobState, SimJob
-
-if TYPE_CHECKING:
-    from clues.simulation.daemon import SimDaemon
-    from clues.simulation.slurm import SimSlurm
-    from clues.simulation.timeline import Event, Timeline
+from clues.simulation.timeline import Event, Timeline
 
 #: While something is on its way, and nothing happens to it, it is looked at so often, in seconds; while jobs wait.
 DOZE, PATIENCE = 60.0, 300.0
@@ -44,7 +41,7 @@ DAY = 86400.0
 class Naps:
     """Between one daemon and what happens in Slurm."""
 
-    def __init__(self, time: Timeline, slurm: SimSlurm, daemon: SimDaemon) -> None:
+    def __init__(self, time: Timeline, slurm: SimSlurm, daemon: Sleeper) -> None:
         self._time, self._slurm, self._daemon = time, slurm, daemon
         self._poke: Event | None = None
         self._glance: Event | None = None

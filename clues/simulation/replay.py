@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from clues.simulation.play import Play, parse_crash
 from clues.simulation.scarcity import ALL
-from clues.simulation.scenarios import Play, parse_crash
 from clues.simulation.story import InvariantBroken
 
 

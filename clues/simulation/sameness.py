@@ -8,12 +8,10 @@ is missing is believed only after some time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clues.model import COMING, ClaimState, ClusterSnapshot
-
-if TYPE_CHECKING:
-    from clues.simulation.daemon import SimDaemon
+from clues.simulation.sleeper import Sleeper
 
 #: Claims of which something may come although nothing new is seen.
 ON_THEIR_WAY = COMING | {ClaimState.DRAINING, ClaimState.STOPPING, ClaimState.FAILED}
@@ -31,7 +29,7 @@ class _Decided:
 class Sameness:
     """Between a daemon's looks and its decisions."""
 
-    def __init__(self, daemon: SimDaemon) -> None:
+    def __init__(self, daemon: Sleeper) -> None:
         self._daemon = daemon
         self._decided: _Decided | None = None
         #: decisions that were left out

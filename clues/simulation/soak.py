@@ -21,8 +21,8 @@ from itertools import count
 from random import Random
 
 from clues.simulation.crash import STEPS, Crash, When
+from clues.simulation.play import play, replay_command
 from clues.simulation.scarcity import ALL
-from clues.simulation.scenarios import play, replay_command
 from clues.simulation.story import InvariantBroken
 
 #: How often progress is told, in seconds.

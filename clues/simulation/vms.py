@@ -1,14 +1,11 @@
-"""One VM of a simulated provider, and who wants to know what becomes of VMs."""
+"""One VM of a simulated provider."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from clues.model import InstanceState, Kind, LaunchRequest
-
-if TYPE_CHECKING:
-    from clues.simulation.cloud import SimCloud
+from clues.model import Instance, InstanceState, Kind, LaunchRequest
 
 
 @dataclass(slots=True, eq=False)
@@ -60,20 +57,22 @@ class SimVM:
         """Return what it has cost so far."""
         return self.price_per_hour * ((self.ended_at if self.ended_at is not None else now) - self.made_at) / 3600
 
-
-class Watcher:
-    """What the world wants to know of a cloud; does nothing by itself."""
-
-    def launching(self, cloud: SimCloud, request: LaunchRequest) -> None: ...
-
-    def refused(self, offer: str) -> None: ...
-
-    def made(self, vm: SimVM) -> None: ...
-
-    def terminating(self, vm: SimVM) -> None: ...
-
-    def ended(self, vm: SimVM) -> None: ...
-
-    def moved(self, vm: SimVM) -> None: ...
-
-    def broken(self, text: str) -> None: ...
+    def picture(self, made_at: datetime) -> Instance:
+        """Return the VM as its provider lists it. *made_at* is a date."""
+        request, failed = self.request, self.state is InstanceState.ERROR
+        return Instance(
+            id=self.id,
+            site=self.site,
+            state=self.state,
+            cluster=request.cluster,
+            launch_key=request.launch_key,
+            node=request.node,
+            kind=request.kind.value,
+            pool=request.pool,
+            generation=request.generation,
+            offer=request.offer.key,
+            addresses=(self.address,),
+            created_at=made_at,
+            fault="no valid host was found" if failed else "",
+            fault_code="no-capacity" if failed else "",
+        )

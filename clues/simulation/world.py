@@ -22,10 +22,11 @@ from clues.model import (
     Settings,
 )
 from clues.ports import Clock
-from clues.simulation.cloud import SimCloud
+from clues.simulation.cloud import SimCloud, Watcher
 from clues.simulation.crash import Crash
-from clues.simulation.daemon import CLUSTER, Killed, SimDaemon, Surroundings, make_ledger
+from clues.simulation.daemon import CLUSTER, Killed, SimDaemon, Surroundings
 from clues.simulation.invariants import Watch
+from clues.simulation.ledger import make_ledger
 from clues.simulation.lrms import SimLrms
 from clues.simulation.machines import Machines
 from clues.simulation.naps import Naps
@@ -35,7 +36,7 @@ from clues.simulation.slurm import SimSlurm
 from clues.simulation.slurm_parts import SimJob, SimNode
 from clues.simulation.story import InvariantBroken, Story
 from clues.simulation.timeline import EPOCH, PlainClock, Timeline
-from clues.simulation.vms import SimVM, Watcher
+from clues.simulation.vms import SimVM
 
 #: After every so many events everything is gone through, in small worlds.
 WHOLE = 40

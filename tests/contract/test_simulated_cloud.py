@@ -12,10 +12,9 @@ from typing import Any, ClassVar
 import pytest
 
 from clues.model import Instance, Kind, LaunchRequest, Limits, Offer, Price, Resources
-from clues.simulation.cloud import SimCloud
+from clues.simulation.cloud import SimCloud, Watcher
 from clues.simulation.profiles import CloudProfile, Delay
 from clues.simulation.timeline import Timeline
-from clues.simulation.vms import Watcher
 from clues.testing.connector_contract import OURS, ConnectorContract
 
 QUICK = CloudProfile(

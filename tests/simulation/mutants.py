@@ -323,7 +323,7 @@ def main(name: str) -> int:
     mutant = MUTANTS[name]
     install(name)
     logging.disable(logging.CRITICAL)
-    from clues.simulation.scenarios import play
+    from clues.simulation.play import play
     from clues.simulation.story import InvariantBroken
 
     for scenario in mutant.scenarios:

@@ -10,7 +10,7 @@ import pytest
 from clues.model import Accuracy
 from clues.planner.forecasts import spans
 from clues.planner.forecasts.boots import BootTime, boot_time
-from clues.simulation.scenarios import play
+from clues.simulation.play import play
 
 #: Of the first forecasts that said by when so many come true: boots there are spread widely, and jobs come in between.
 BOUND = 0.6

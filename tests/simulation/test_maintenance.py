@@ -8,7 +8,8 @@ import pytest
 
 from clues.model import Limits
 from clues.simulation.demon import Mischief
-from clues.simulation.scenarios import FAST, Play, Scenario
+from clues.simulation.play import Play
+from clues.simulation.scenarios import FAST, Scenario
 from clues.simulation.world import World
 
 #: seconds: when it begins and ends, and how long before that nodes take no new jobs. No job may run for longer.

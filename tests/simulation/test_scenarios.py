@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+from clues.simulation.play import Play, play
 from clues.simulation.scarcity import ALL
-from clues.simulation.scenarios import Play, play
 
 #: Scenarios that take long have their place among the slow tests.
 LONG = {"site-day": 1}

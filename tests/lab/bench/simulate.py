@@ -20,7 +20,8 @@ from random import Random
 from typing import Any
 
 from clues.model import ANY_GPU, Gpu, Limits, Offer, Pool, Resources, Settings, Site
-from clues.simulation.scenarios import SCENARIOS, play
+from clues.simulation.play import play
+from clues.simulation.scenarios import SCENARIOS
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
 from clues.simulation.trials.peers import PEERS, clairvoyant, run_peer
