@@ -30,7 +30,7 @@ from clues.model import (
     Outlook,
     Verdict,
 )
-from clues.planner.buying.demand import Demand
+from clues.planner.buying.laying import Demand
 from clues.planner.forecasts.boots import boot_time
 from clues.planner.forecasts.horizon import Ask, Horizon, rounded, share_of
 from clues.planner.forecasts.openings import Opening, openings
