@@ -16,6 +16,7 @@ from clues.api.watching import Pictures
 from clues.api.wire_maintenance import MaintenanceList, MaintenanceView
 from clues.model import Changed, Maintenance, Order
 from clues.planner.maintenance import closures
+from clues.planner.overstay import jobs_past
 from clues.ports import Control
 
 
@@ -74,13 +75,6 @@ def view(one: Maintenance, lens: Lens, *, cancelled: bool = False) -> Maintenanc
     pools = lens.published.settings.pools.values()
     closed = closures(pools, {one.site: one}, snapshot, lens.now)
     state = "on" if one.begin <= lens.now else "emptying" if closed else "announced"
-    over = [
-        job.id
-        for job in lens.jobs
-        if job.running
-        and not there.isdisjoint(job.nodes)
-        and (job.time_limit is None or job.started is None or job.started + job.time_limit > one.begin)
-    ]
     return MaintenanceView(
         number=one.number,
         site=one.site,
@@ -90,5 +84,5 @@ def view(one: Maintenance, lens: Lens, *, cancelled: bool = False) -> Maintenanc
         who=one.who,
         state="cancelled" if cancelled else state,
         vms=len(there),
-        jobs_past_begin=tuple(over),
+        jobs_past_begin=tuple(job.id for job in jobs_past(one, lens.claims, lens.jobs)),
     )

@@ -101,6 +101,8 @@ class Memory:
     accuracy: Accuracy = field(default_factory=Accuracy)
     #: by budget, which warning was given of it, and in which period
     budgets: Mapping[str, str] = field(default_factory=dict)
+    #: by the number of a maintenance, which warning was given of jobs that it will find running
+    overstays: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wish(StrEnum):
@@ -119,6 +121,8 @@ class Operator:
     paused: bool = False
     wishes: Mapping[str, Wish] = field(default_factory=dict)
     maintenance: tuple[Maintenance, ...] = ()
+    #: the highest number that one of them ever had: an order to cancel one never meets another
+    announced: int = 0
 
 
 @dataclass(frozen=True, slots=True)

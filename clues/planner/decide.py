@@ -38,6 +38,7 @@ from clues.planner.forecasts.accuracy import learn_from_queue
 from clues.planner.forecasts.forecast import forecast
 from clues.planner.lessons import find_misread, learn_from_moves
 from clues.planner.money.budget import warn_of_budgets
+from clues.planner.overstay import warn_of_overstays
 from clues.planner.phases import advance
 from clues.planner.phases.common import with_listing, with_price, with_tunnel, with_way
 from clues.planner.routers import buy_routers, find_unroutable, give_up, let_waiting_go, promising, rest_routers
@@ -103,6 +104,7 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     actions += door_actions(view, claims, eager.openings(view, buyer))
     actions += tries(view, claims, buyer)
     memory, warnings = warn_of_credentials(view, memory)
+    memory, overstays = warn_of_overstays(view, claims, memory)
     forecasts = forecast(view, claims, demand)
     memory, seen = learn_from_queue(memory, world.seen, told, forecasts)
     memory, bills = warn_of_budgets(settings, world.spent, memory, now)
@@ -110,7 +112,7 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     notes = [note for claim in changes for note in _notes_on(world.claims.get(claim.key), claim, now)]
     heard, forget = eager.answer(view.snapshot.requests if view.snapshot is not None else ())
     actions += forget
-    notes += [*tidings, *lessons, *warnings, *bills, *heard, *_notes_on_hopeless(hopeless, now)]
+    notes += [*tidings, *lessons, *warnings, *overstays, *bills, *heard, *_notes_on_hopeless(hopeless, now)]
     live = [claim for claim in claims.values() if claim.live and claim.state is not ClaimState.PLANNED]
     return Plan(
         claims=tuple(changes),

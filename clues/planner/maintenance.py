@@ -51,8 +51,9 @@ def announce(
             raise InvalidRequest(
                 f"it overlaps {other} of {site}: `clues maintenance cancel {other.number}` first, then announce all"
             )
-    number = max((one.number for one in operator.maintenance), default=0) + 1
-    return replace(operator, maintenance=(*kept, Maintenance(number, site, begin, end, ahead, who)))
+    number = max((operator.announced, *(one.number for one in operator.maintenance))) + 1
+    added = Maintenance(number, site, begin, end, ahead, who)
+    return replace(operator, maintenance=(*kept, added), announced=number)
 
 
 def cancel(operator: Operator, number: int, now: datetime) -> tuple[Operator, Maintenance]:

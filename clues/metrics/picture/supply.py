@@ -10,6 +10,8 @@ from prometheus_client.core import Metric
 from clues.api.counting import count_nodes
 from clues.api.lens import Lens
 from clues.metrics.picture.gauges import gauge, single
+from clues.planner.maintenance import upcoming
+from clues.planner.overstay import jobs_past
 
 
 def families(lens: Lens) -> Iterator[Metric]:
@@ -38,4 +40,28 @@ def families(lens: Lens) -> Iterator[Metric]:
         "VMs of ours whose tags are gone, so that they are not ended.",
         ("site",),
         (((site,), untagged[site]) for site in lens.published.settings.sites),
+    )
+    yield from _maintenance(lens)
+
+
+def _maintenance(lens: Lens) -> Iterator[Metric]:
+    """Go through what is to be empty, and is not: the next maintenance of each site that has one."""
+    windows = upcoming(lens.published.world.operator, lens.now)
+    yield gauge(
+        "clues_maintenance_begin_timestamp_seconds",
+        "When the maintenance of a site begins, or began; sites without one are left out.",
+        ("site",),
+        (((site,), window.begin.timestamp()) for site, window in windows.items()),
+    )
+    yield gauge(
+        "clues_maintenance_end_timestamp_seconds",
+        "When it ends.",
+        ("site",),
+        (((site,), window.end.timestamp()) for site, window in windows.items()),
+    )
+    yield gauge(
+        "clues_maintenance_jobs",
+        "Jobs that run at the site of a maintenance and may not have ended when it begins. They are not killed.",
+        ("site",),
+        (((site,), len(jobs_past(window, lens.claims, lens.jobs))) for site, window in windows.items()),
     )

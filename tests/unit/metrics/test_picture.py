@@ -10,7 +10,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from clues.metrics import Exposition
-from clues.model import Accuracy, ClaimState, HubStatus, Job, Market, Observed, OverlayStatus, Published, Tunnel
+from clues.model import (
+    Accuracy,
+    ClaimState,
+    HubStatus,
+    Job,
+    Maintenance,
+    Market,
+    Observed,
+    OverlayStatus,
+    Published,
+    Tunnel,
+)
 from tests.unit.builders import (
     NOW,
     ago,
@@ -143,3 +154,19 @@ def test_how_good_forecasts_were_can_be_watched() -> None:
     assert starts == {"inside": 6, "outside": 2, "not": 3}
     assert of(samples, "clues_forecast_error_seconds_total") == 120
     assert of(samples, "clues_forecast_bias_seconds") == -5
+
+
+def test_a_maintenance_is_told_with_the_jobs_that_it_will_find() -> None:
+    published = hybrid()
+    site = next(claim.offer.site for claim in published.world.claims.values() if claim.state is ClaimState.READY)
+    window = Maintenance(3, site, ahead(hours=2), ahead(hours=4))
+    operator = replace(published.world.operator, maintenance=(window,))
+    samples = read(replace(published, world=replace(published.world, operator=operator)))
+    assert of(samples, "clues_maintenance_begin_timestamp_seconds", site=site) == window.begin.timestamp()
+    assert of(samples, "clues_maintenance_end_timestamp_seconds", site=site) == window.end.timestamp()
+    there = {claim.node for claim in published.world.claims.values() if claim.offer.site == site}
+    snapshot = published.world.lrms.value
+    assert snapshot is not None
+    running = [job for job in snapshot.jobs if job.running and not there.isdisjoint(job.nodes)]
+    assert of(samples, "clues_maintenance_jobs", site=site) == len(running) > 0
+    assert not [name for name, _ in read(published) if name.startswith("clues_maintenance")]

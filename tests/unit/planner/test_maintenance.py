@@ -192,6 +192,14 @@ def test_what_cannot_be_is_refused_with_a_reason(begin: float, end: float, told:
         announced(begin, end, announced(1, 2))
 
 
+def test_no_number_is_given_twice() -> None:
+    standing, _ = cancel(announced(1, 2), 1, NOW)
+    again = announced(1, 2, standing)
+    assert [one.number for one in again.maintenance] == [2]
+    with pytest.raises(NotFound):
+        cancel(again, 1, NOW)
+
+
 def test_what_only_touches_or_is_elsewhere_does_not_overlap() -> None:
     standing = announced(1, 2, announced(2, 3, announced(1, 2), site="cesnet"), site="aws")
     assert [(one.number, one.site) for one in standing.maintenance] == [(1, "cesnet"), (2, "cesnet"), (3, "aws")]
