@@ -14,7 +14,8 @@ from clues.model import Claim, ClaimState, Job, Outlook, Verdict
 from clues.planner.buying.hold import find_holds
 from clues.planner.buying.laying import Demand, Laying, Queue, Taken
 from clues.planner.buying.placement import Buyer
-from clues.planner.buying.shopping import Lacking, Purchase, Shopping
+from clues.planner.buying.purchase import Lacking, Part, Purchase
+from clues.planner.buying.shopping import Shopping
 from clues.planner.queue.bins import Origin
 from clues.planner.queue.jobclass import JobClass
 from clues.planner.view import View
@@ -48,12 +49,17 @@ class _Purchases:
             if not laying.held and not laying.is_gang:
                 self.queue.use_room(laying)
         lacking = [
-            Lacking(one.rank, one.job, one.group, one.lacking)
-            for one in layings
-            if one.lacking and not one.held and not self.queue.is_coming(one)
+            one
+            for laying in layings
+            if laying.lacking and not self.queue.is_coming(laying)
+            for one in self._lacking_of(laying)
         ]
         by_rank = {laying.rank: laying for laying in layings}
         planned = self.shopping.plan(lacking)
+        completed = {rank for purchase in planned for rank in purchase.completes}
+        for laying in layings:
+            if laying.held and laying.rank not in completed:
+                self._give_back(laying)
         groups = {laying.rank: laying.group for laying in layings}
         holds = {id(planned[place]): hold for place, hold in find_holds(planned, groups, self.queue.view).items()}
         steps: list[tuple[int, int, Purchase | Laying]] = [(one.rank, 0, one) for one in planned]
@@ -73,13 +79,7 @@ class _Purchases:
                 done = self.shopping.buy(step)
                 for other, spots in step.tasks.items():
                     if done:
-                        for names in spots:
-                            site = step.spots[names[0]][1].site
-                            self.queue.lay(
-                                by_rank[other], [Taken(step.nodes[at].name, Origin.BOUGHT, site) for at in names]
-                            )
-                            by_rank[other].bought.update(step.nodes[at].name for at in names)
-                            by_rank[other].pool = step.spots[names[0]][0].pool.name
+                        self._have(by_rank[other], step, spots)
                     else:
                         alone[other] += len(spots)
                         if other < rank or other != rank:
@@ -90,11 +90,36 @@ class _Purchases:
             if laying.lacking:
                 self._by_itself(laying, laying.lacking)
 
-    def _by_itself(self, laying: Laying, count: int) -> None:
-        """Find room for so many tasks of a job by itself, buying what is missing."""
+    def _lacking_of(self, laying: Laying) -> list[Lacking]:
+        """Return what is to be planned for a job; a gang that has a part of its nodes already comes first."""
+        one = Lacking(laying.rank, laying.job, laying.group, laying.lacking)
+        if not laying.held:
+            return [one]
+        site, nodes = self.queue.bins.likes_of(laying.held[0][0]).site, len(laying.held)
+        part = Part(site, nodes, self.queue.one_by_one.mates(laying.job, site, nodes))
+        first, others = replace(one, count=1, part=part), replace(one, count=one.count - 1)
+        return [first, others] if others.count else [first]
+
+    def _have(self, laying: Laying, purchase: Purchase, spots: Iterable[tuple[int, ...]]) -> None:
+        """Lay tasks of a job on nodes that were bought as planned."""
+        for spot in spots:
+            taken = [Taken(purchase.nodes[at].name, Origin.BOUGHT, purchase.site) for at in spot]
+            if laying.held and purchase.completes.get(laying.rank, ((), 0))[0] == spot:
+                taken += [self.queue.taken(name) for name, _ in laying.held]
+                laying.held.clear()
+            self.queue.lay(laying, taken)
+            laying.bought.update(purchase.nodes[at].name for at in spot)
+            laying.pool = purchase.spots[spot[0]][0].pool.name
+
+    def _give_back(self, laying: Laying) -> None:
+        """Let others have the nodes that were set aside for a part of a gang."""
         for name, resources in laying.held:
             self.queue.bins.give_back(name, resources)
         laying.held.clear()
+
+    def _by_itself(self, laying: Laying, count: int) -> None:
+        """Find room for so many tasks of a job by itself, buying what is missing."""
+        self._give_back(laying)
         if self.queue.is_coming(laying):
             return
         group = laying.group

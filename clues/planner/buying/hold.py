@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from clues.model import Job, Offer, Pool
-from clues.planner.buying.shopping import Purchase
+from clues.planner.buying.purchase import Purchase
 from clues.planner.queue.jobclass import JobClass
 from clues.planner.view import View
 

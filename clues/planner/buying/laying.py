@@ -160,7 +160,7 @@ class Queue:
                     self.bins.give_back(name, resources)
                 del laying.own[:nodes]
             elif len(laying.own) >= nodes:
-                taken = [self._taken(name) for name, _ in laying.own[:nodes]]
+                taken = [self.taken(name) for name, _ in laying.own[:nodes]]
                 del laying.own[:nodes]
             else:
                 for name, resources in laying.own:
@@ -173,7 +173,8 @@ class Queue:
         if laying.lacking and laying.is_gang and not laying.held:
             self._hold_part(laying)
 
-    def _taken(self, name: str) -> Taken:
+    def taken(self, name: str) -> Taken:
+        """Return a node that is used with what it is: open, on its way, or just bought."""
         likes = self.bins.likes_of(name)
         return Taken(name, likes.origin, likes.site)
 

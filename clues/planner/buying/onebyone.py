@@ -1,6 +1,6 @@
 """Purchases for one task at a time: what cannot be planned together with the rest of the queue.
 
-That are gangs of which a part is there already or comes, jobs that name nodes, components of heterogeneous jobs, and
+That are gangs where spot is offered or that may span sites, jobs that name nodes, components of heterogeneous jobs, and
 whatever the common plan could not get. The first of the class's options that can be had whole is taken; where none
 can, each site's reason is kept.
 """
@@ -97,11 +97,9 @@ class OneByOne:
     def _purchase(self, job: Job, portions: Sequence[tuple[Option, list[Node]]], present: int) -> None:
         first = portions[0][0]
         gang = job.het_id or ((job.array_id or job.id) if first.layout.nodes > 1 else "")
-        site = None if first.pool.span else first.offer.site
-        mates = sum(1 for one in mates_of(gang, site, self._claims.values()) if could_open_soon(one, self._view))
+        mates = self.mates(job, None if first.pool.span else first.offer.site, present) if gang else 0
         reason = f"for job {job.id}" + (f" ({first.layout.nodes} nodes)" if first.layout.nodes > 1 else "")
-        # what of the gang is open already does not have to be waited for; what is starting does
-        size = sum(len(nodes) for _, nodes in portions) + min(mates, present) if gang else 0
+        size = sum(len(nodes) for _, nodes in portions) + mates if gang else 0
         for option, node in ((option, node) for option, nodes in portions for node in nodes):
             self._buyer.buy(option.pool, option.offer, node, (job.id,), reason, gang, size, job.account)
             features = pool_features(option.pool, option.offer)
@@ -109,6 +107,13 @@ class OneByOne:
             shape = option.pool.shape
             likes = Likes(shape, shape, features, node.partitions, option.offer.site, Origin.BOUGHT, reservations)
             self._bins.add(likes, node.name)
+
+    def mates(self, job: Job, site: str | None, present: int) -> int:
+        """Return how many of the nodes that are there for a gang have to be waited for: those that are starting; not
+        those that are open already."""
+        gang = job.het_id or job.array_id or job.id
+        mates = mates_of(gang, site, self._claims.values())
+        return min(present, sum(1 for one in mates if could_open_soon(one, self._view)))
 
     def present(self, group: JobClass, site: str, layout: Layout) -> frozenset[str]:
         """Which nodes of a gang are there already, where the rest would be bought."""

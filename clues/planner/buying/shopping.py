@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import replace
 from math import isfinite
 
-from clues.model import ANY_GPU, Job, Market, Node, Offer, Pool, Resources
+from clues.model import ANY_GPU, Market, Node, Offer, Pool, Resources
 from clues.planner.buying.packing import Problem, Source, Unit, Vector, Wanted, pack
 from clues.planner.buying.placement import Buyer
+from clues.planner.buying.purchase import Kind, Lacking, Lot, Part, Purchase
 from clues.planner.queue.bins import Bins, Likes, Origin
 from clues.planner.queue.jobclass import JobClass, Option
 from clues.planner.queue.room import pool_features
@@ -33,66 +33,6 @@ MOST_KINDS = 100
 _DEAREST = 1e4
 
 
-@dataclass(frozen=True, slots=True)
-class Lacking:
-    """Tasks of one job without room."""
-
-    rank: int
-    job: Job
-    group: JobClass
-    count: int
-
-
-@dataclass(slots=True)
-class _Lot:
-    """Vacant nodes of a pool that the same classes accept."""
-
-    pool: Pool
-    nodes: list[Node]
-    accepts: frozenset[int]
-    #: those before this place are taken
-    begin: int = 0
-
-    def vacant(self, count: int, buyer: Buyer) -> list[Node]:
-        """Return so many nodes that are still vacant, or as many as there are."""
-        while self.begin < len(self.nodes) and not buyer.is_vacant(self.pool, self.nodes[self.begin]):
-            self.begin += 1
-        rest = islice(self.nodes, self.begin, None)
-        return list(islice((node for node in rest if buyer.is_vacant(self.pool, node)), count))
-
-
-@dataclass
-class Purchase:
-    """Nodes that are bought together, and who shall run on them."""
-
-    #: for each node, where it is taken from, and for which offer
-    spots: list[tuple[_Lot, Offer]]
-    jobs: dict[int, Job] = field(default_factory=dict)
-    #: by rank of a job, for each of its tasks on which of the nodes (by their place) it lies
-    tasks: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
-    loads: list[Resources] = field(default_factory=list)
-    #: once it is bought
-    nodes: list[Node] = field(default_factory=list)
-
-    @property
-    def rank(self) -> int:
-        """The rank of its most urgent job."""
-        return min(self.tasks)
-
-    def gangs(self) -> dict[int, tuple[Job, int]]:
-        """Return for each node (by its place) the gang that it is opened with, and how many nodes are.
-
-        A gang whose nodes are all of another's is opened when that one is: so the largest come first, then the most
-        urgent. What one shares with others, and what it has for itself, is opened in parts.
-        """
-        wide = [(-len(spot), rank, spot) for rank, spots in self.tasks.items() for spot in spots if len(spot) > 1]
-        found: dict[int, tuple[Job, int]] = {}
-        for _, rank, spot in sorted(wide):
-            own = [at for at in spot if at not in found]
-            found |= {at: (self.jobs[rank], len(own)) for at in own}
-        return found
-
-
 class Shopping:
     """Plans purchases for many jobs, and makes them."""
 
@@ -102,11 +42,12 @@ class Shopping:
     def plan(self, lacking: Sequence[Lacking]) -> list[Purchase]:
         """Return what to buy for these jobs, which come in the order of their priority."""
         lacking = list(_most_urgent(one for one in lacking if _can_be_planned(one)))
-        groups = list({id(one.group): one.group for one in lacking}.values())
-        numbers = {id(group): number for number, group in enumerate(groups)}
+        kinds = {one.kind: (one.group, one.part) for one in lacking}
+        groups = [group for group, _ in kinds.values()]
+        numbers = {kind: number for number, kind in enumerate(kinds)}
         queue: list[tuple[int, int]] = []
         for one in lacking:
-            number = numbers[id(one.group)]
+            number = numbers[one.kind]
             if queue and queue[-1][0] == number:
                 queue[-1] = (number, queue[-1][1] + one.count)
             else:
@@ -114,7 +55,9 @@ class Shopping:
         if not queue or self._view.world.operator.paused:
             return []
         lots, sources, offers, limits = self._sources(groups)
-        classes = [self._wanted(number, group, lots, offers) for number, group in enumerate(groups)]
+        classes = [
+            self._wanted(number, group, part, lots, offers) for number, (group, part) in enumerate(kinds.values())
+        ]
         units = sorted(
             pack(Problem(sources, classes, limits, queue)).units,
             key=lambda unit: (
@@ -134,7 +77,7 @@ class Shopping:
 
     def _sources(
         self, groups: Sequence[JobClass]
-    ) -> tuple[list[_Lot], list[Source], list[tuple[int, Offer]], list[float]]:
+    ) -> tuple[list[Lot], list[Source], list[tuple[int, Offer]], list[float]]:
         lots = [lot for pool in self._view.settings.pools.values() for lot in self._lots(pool, groups)]
         rows: dict[tuple[str, str], int] = {}
         limits: list[float] = []
@@ -176,10 +119,10 @@ class Shopping:
         ]
         return lots, sources, [(place, offer) for place, offer, *_ in found], limits
 
-    def _lots(self, pool: Pool, groups: Sequence[JobClass]) -> list[_Lot]:
+    def _lots(self, pool: Pool, groups: Sequence[JobClass]) -> list[Lot]:
         concerned = [n for n, group in enumerate(groups) if any(option.pool is pool for option in group.options)]
         by_name = [number for number in concerned if groups[number].key.excluded_nodes]
-        found: dict[tuple[frozenset[str], frozenset[str], tuple[bool, ...]], _Lot] = {}
+        found: dict[tuple[frozenset[str], frozenset[str], tuple[bool, ...]], Lot] = {}
         none = frozenset[str]()
         for node in self._buyer.vacant(pool) if concerned else ():
             reserved = self._reserved.get(node.name, none)
@@ -188,25 +131,27 @@ class Shopping:
             lot = found.get(key)
             if lot is None:
                 accepts = frozenset(number for number in concerned if groups[number].accepts_new(node, reserved))
-                lot = found[key] = _Lot(pool, [], accepts)
+                lot = found[key] = Lot(pool, [], accepts)
             lot.nodes.append(node)
         return list(found.values())
 
     def _wanted(
-        self, number: int, group: JobClass, lots: Sequence[_Lot], offers: Sequence[tuple[int, Offer]]
+        self, number: int, group: JobClass, part: Part, lots: Sequence[Lot], offers: Sequence[tuple[int, Offer]]
     ) -> Wanted:
+        """Return how many nodes one needs where: of a gang, fewer where a part of it has some already."""
         options: dict[int, Option] = {id(option.offer): option for option in group.options if not option.waits}
         fits = {}
         for source, (place, offer) in enumerate(offers):
             option = options.get(id(offer))
             if option is not None and option.pool is lots[place].pool and number in lots[place].accepts:
-                fits[source] = (option.layout.nodes, _vector(option.layout.each, option.pool.shape))
+                nodes = option.layout.nodes - (part.nodes if offer.site == part.site else 0)
+                fits[source] = (max(1, nodes), _vector(option.layout.each, option.pool.shape))
         return Wanted(fits)
 
     def _assign(
         self,
         lacking: Sequence[Lacking],
-        numbers: Mapping[int, int],
+        numbers: Mapping[Kind, int],
         classes: Sequence[Wanted],
         units: Sequence[Unit],
         purchases: Sequence[Purchase],
@@ -221,9 +166,11 @@ class Shopping:
                     if classes[name].fits[node.source][0] == 1:
                         places.setdefault(name, []).extend([(purchase, (at,))] * count)
         for one in lacking:
-            for purchase, chosen in _some(places.get(numbers[id(one.group)], []), one.count):
+            for purchase, chosen in _some(places.get(numbers[one.kind], []), one.count):
                 purchase.jobs[one.rank] = one.job
                 purchase.tasks.setdefault(one.rank, []).append(chosen)
+                if one.part.nodes and purchase.site == one.part.site:
+                    purchase.completes[one.rank] = chosen, one.part.mates
 
     @staticmethod
     def _loads(purchase: Purchase, groups: Mapping[int, JobClass]) -> list[Resources]:
@@ -304,9 +251,9 @@ class Shopping:
 
 
 def _most_urgent(lacking: Iterable[Lacking]) -> Iterator[Lacking]:
-    left, kinds = MOST_TASKS, set[int]()
+    left, kinds = MOST_TASKS, set[Kind]()
     for one in lacking:
-        kinds.add(id(one.group))
+        kinds.add(one.kind)
         if left <= 0 or len(kinds) > MOST_KINDS:
             return
         yield one if one.count <= left else replace(one, count=left)

@@ -6,17 +6,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from clues.model import (
     Claim,
     ClaimState,
     Job,
     Limits,
     Settings,
+    Verdict,
     World,
 )
 from tests.unit.builders import (
     BUSY,
     CLOSED,
+    GPU_SHAPE,
     IDLE,
     NOW,
     ago,
@@ -31,7 +35,7 @@ from tests.unit.planner.claims import (
     GOOD,
     S,
 )
-from tests.unit.planner.deciding import bought, cluster, job, opened, plan, state_of
+from tests.unit.planner.deciding import ask, bought, cluster, gpu, job, opened, plan, state_of
 
 
 def mate(number: int, state: ClaimState = S.JOINING, **more: Any) -> Claim:
@@ -161,3 +165,49 @@ def test_it_is_bought_whole_or_not_at_all_and_only_where_it_may_span() -> None:
 def test_what_is_left_of_it_is_bought_beside_what_comes_already() -> None:
     coming = make_claim("cpu-1", ClaimState.BOOTING, gang="101", gang_size=3, launched_at=NOW)
     assert spread(spanning(2, 1), job(cpus=8, nodes=3), claims=[coming]) == [("cesnet", 3), ("aws", 3)]
+
+
+# --- a gang of which a part is there ---------------------------------------------------------------------------------
+
+
+def test_what_a_gang_lacks_is_planned_with_the_rest_of_the_queue() -> None:
+    """By itself it would take both VMs of the cheap site, and a lesser job would pay ten times as much elsewhere."""
+    sites = [make_site("cesnet", limits=Limits(vms=2)), make_site("aws")]
+    cpu = make_pool(count=6, offers=[make_offer("cesnet", price_per_hour=0.2), make_offer("aws", price_per_hour=0.5)])
+    offers = [make_offer("cesnet", "gpu", price_per_hour=0.3), make_offer("aws", "gpu", price_per_hour=3.0)]
+    settings = make_settings([cpu, make_pool("gpu", 2, shape=GPU_SHAPE, offers=offers, partitions=("cpu",))], sites)
+    opened_before = {"opened_at": ago(hours=1), "used_at": ago(hours=1)}
+    there = make_claim("cpu-1", S.READY, offer=cpu.offers[1], **opened_before)
+    node = make_node("cpu-1", IDLE, features=frozenset({"cpu", "aws"}))
+    jobs = [job(101, cpus=8, nodes=2, priority=9), job(102, request=ask(gpus_per_node=gpu(1)))]
+    decided = plan(cluster(jobs, [there], settings, nodes=[node]), settings)
+    assert sorted(
+        (one.pool, one.offer.site, one.gang, one.gang_size) for one in decided.claims if one.key != there.key
+    ) == [
+        ("cpu", "aws", "101", 1),
+        ("gpu", "cesnet", "", 0),
+    ]
+    assert {one.verdict for one in decided.outlooks.values()} == {Verdict.BUYING}
+
+
+@pytest.mark.parametrize(("open_already", "size"), [(True, 1), (False, 2)])
+def test_the_rest_of_a_gang_is_opened_with_those_mates_that_are_still_on_their_way(
+    open_already: bool, size: int
+) -> None:
+    more = {"opened_at": ago(hours=1), "used_at": ago(hours=1)} if open_already else {}
+    mates = [mate(1, S.READY if open_already else S.BOOTING, gang="" if open_already else "101", **more)]
+    world = gang(*mates, flags={"cpu-1": IDLE if open_already else CLOSED})
+    assert [(one.gang, one.gang_size) for one in plan(world).claims if one.created_at == NOW] == [("101", size)]
+
+
+def test_a_part_of_a_gang_that_is_bought_elsewhere_is_free_for_others() -> None:
+    """The gang's other two nodes cannot be had beside the open one: whole, it comes to another site."""
+    sites = [make_site("cesnet"), make_site("aws", limits=Limits(vms=1))]
+    cpu = make_pool(count=6, offers=[make_offer("cesnet", price_per_hour=0.2), make_offer("aws", price_per_hour=0.1)])
+    settings = make_settings([cpu], sites)
+    there = make_claim("cpu-1", S.READY, offer=cpu.offers[1], opened_at=ago(hours=1), used_at=ago(hours=1))
+    node = make_node("cpu-1", IDLE, features=frozenset({"cpu", "aws"}))
+    by_name = job(102, cpus=8, wanted_nodes=frozenset({"cpu-1"}))
+    decided = plan(cluster([job(101, cpus=8, nodes=3, priority=9), by_name], [there], settings, nodes=[node]), settings)
+    assert [one.offer.site for one in decided.claims if one.created_at == NOW] == ["cesnet"] * 3
+    assert decided.outlooks["102"].verdict is Verdict.SERVED

@@ -10,7 +10,8 @@ import pytest
 
 from clues.model import Boots, Claim, ClaimState, Limits, Memory, Plan, Resources, Settings, Verdict
 from clues.planner.buying.placement import Buyer
-from clues.planner.buying.shopping import Purchase, Shopping, _Lot
+from clues.planner.buying.purchase import Lot, Purchase
+from clues.planner.buying.shopping import Shopping
 from clues.planner.queue.bins import Bins
 from clues.planner.view import make_view
 from tests.unit.builders import NOW, make_offer, make_pool, make_settings, make_site
@@ -153,7 +154,7 @@ def test_nodes_of_two_pools_are_bought_together_only_if_the_limits_hold_both(vms
     settings = sized(Limits(vms=vms))
     view = make_view(cluster((), settings=settings), settings, NOW)
     buyer = Buyer(view, {})
-    lots = [_Lot(pool, list(buyer.vacant(pool)), frozenset()) for pool in settings.pools.values()]
+    lots = [Lot(pool, list(buyer.vacant(pool)), frozenset()) for pool in settings.pools.values()]
     spots = [(lot, lot.pool.offers[0]) for lot in lots]
     purchase = Purchase(spots, jobs={1: job(1)}, tasks={1: [(0, 1)]}, loads=[Resources(), Resources()])
     assert Shopping(view, buyer, Bins(), {}).buy(purchase) is had
