@@ -28,7 +28,7 @@ from clues.model import (
 from clues.planner.claims.moves import OUT_OF_REACH
 from clues.planner.eager import NONE_TO_BE_HAD
 from clues.planner.phases.common import ENDING_WISHES
-from clues.planner.queue.room import pool_features
+from clues.planner.queue.features import pool_features
 from clues.planner.view import View
 
 OFF = "clues:off"

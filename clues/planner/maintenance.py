@@ -15,6 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 from clues.errors import InvalidRequest, NotFound
 from clues.model import ClusterSnapshot, Job, Maintenance, Operator, Pool
+from clues.planner.queue.constraint import UnreadableConstraint, parse_constraint, satisfied
+from clues.planner.queue.features import pool_features
+from clues.planner.queue.layout import lay_out
 from clues.planner.queue.reasons import Need, need_of
 from clues.units import show_duration
 
@@ -84,12 +87,12 @@ def closures(
     found: dict[tuple[str, str], str] = {}
     for pool in pools:
         for site in pool.sites:
-            if (window := windows.get(site)) is not None and (why := _why_closed(pool, window, snapshot, now)):
+            if (window := windows.get(site)) is not None and (why := _why_closed(pool, site, window, snapshot, now)):
                 found[pool.name, site] = why
     return found
 
 
-def _why_closed(pool: Pool, window: Maintenance, snapshot: ClusterSnapshot | None, now: datetime) -> str:
+def _why_closed(pool: Pool, site: str, window: Maintenance, snapshot: ClusterSnapshot | None, now: datetime) -> str:
     if window.begin <= now:
         return f"{window}"
     left = window.begin - now
@@ -98,7 +101,7 @@ def _why_closed(pool: Pool, window: Maintenance, snapshot: ClusterSnapshot | Non
         return f"{window}: closed {show_duration(ahead)} ahead"
     if window.ahead is None and snapshot is not None:
         for job in snapshot.jobs:
-            if job.pending and not ends_in(job, left) and _could_start(job, pool, snapshot):
+            if job.pending and not ends_in(job, left) and _could_start(job, pool, site, snapshot):
                 limit = "no time limit" if job.time_limit is None else f"a limit of {show_duration(job.time_limit)}"
                 return f"{window}: closed, as a pending job with {limit} could start there and not end before"
     return ""
@@ -109,16 +112,24 @@ def ends_in(job: Job, time: timedelta) -> bool:
     return job.time_limit is not None and job.time_limit <= time
 
 
-def _could_start(job: Job, pool: Pool, snapshot: ClusterSnapshot) -> bool:
-    """Whether Slurm would start a pending job on an open node of a pool, as far as that can be told without a look at
-    its size and its constraint."""
+def _could_start(job: Job, pool: Pool, site: str, snapshot: ClusterSnapshot) -> bool:
+    """Whether Slurm would start a pending job on an open node of a pool at a site, if it were idle: what a node looks
+    like decides, and not how much of it is free now, which may be more at the next moment."""
+    if need_of(job.reason) is not Need.NODES or job.dependency:
+        return False
     partitions = job.partitions or ((snapshot.default_partition,) if snapshot.default_partition else ())
     mine = set(pool.partitions)
     if not mine:
         mine = {name for node in pool.nodes if node in snapshot.nodes for name in snapshot.nodes[node].partitions}
-    return (
-        need_of(job.reason) is Need.NODES and not job.dependency and (not partitions or not mine.isdisjoint(partitions))
-    )
+    if partitions and mine.isdisjoint(partitions):
+        return False
+    if lay_out(job.request, pool.shape, snapshot.default_memory_per_cpu_mib) is None:
+        return False
+    try:
+        alternatives = parse_constraint(job.constraint)
+    except UnreadableConstraint:
+        return True
+    return any(satisfied(alternatives, pool_features(pool, one)) for one in pool.offers if one.site == site)
 
 
 def too_late(job: Job, windows: Mapping[str, Maintenance], now: datetime) -> frozenset[str]:

@@ -14,9 +14,9 @@ from clues.model import Claim, Job, Node
 from clues.planner.buying.gangs import could_open_soon, mates_of
 from clues.planner.buying.placement import Buyer
 from clues.planner.queue.bins import Bins, Likes, Origin
+from clues.planner.queue.features import pool_features
 from clues.planner.queue.jobclass import JobClass, Option
 from clues.planner.queue.layout import Layout
-from clues.planner.queue.room import pool_features
 from clues.planner.view import View
 
 

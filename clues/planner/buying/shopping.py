@@ -17,8 +17,8 @@ from clues.planner.buying.packing import Problem, Source, Unit, Vector, Wanted, 
 from clues.planner.buying.placement import Buyer
 from clues.planner.buying.purchase import Kind, Lacking, Lot, Part, Purchase
 from clues.planner.queue.bins import Bins, Likes, Origin
+from clues.planner.queue.features import pool_features
 from clues.planner.queue.jobclass import JobClass, Option
-from clues.planner.queue.room import pool_features
 from clues.planner.view import View
 
 #: where prices are the same the smaller node is taken, and the one without GPUs: so little of a price is the size's

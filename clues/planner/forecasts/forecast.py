@@ -48,10 +48,11 @@ from clues.planner.forecasts.spans import (
     until_routed,
 )
 from clues.planner.queue.bins import Likes, Origin
+from clues.planner.queue.features import pool_features
 from clues.planner.queue.jobclass import JobClass
 from clues.planner.queue.layout import Layout
 from clues.planner.queue.policy import is_backfills
-from clues.planner.queue.room import pool_features, reservations_by_node
+from clues.planner.queue.room import reservations_by_node
 from clues.planner.view import View, routers_by_site
 
 #: So many tasks are played ahead in one decision: what stands behind them in the queue is not looked at.

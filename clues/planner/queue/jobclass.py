@@ -13,9 +13,9 @@ from typing import NamedTuple
 from clues.model import ClusterSnapshot, Job, Market, Node, Offer, Pool, Request, Reservation, Resources
 from clues.planner.queue.bins import Bin, Likes
 from clues.planner.queue.constraint import Alternatives, UnreadableConstraint, parse_constraint, satisfied
+from clues.planner.queue.features import pool_features
 from clues.planner.queue.layout import Layout, lay_out
 from clues.planner.queue.nearest import Hopeless, Misfit, find_misfit, hopeless
-from clues.planner.queue.room import pool_features
 from clues.planner.view import View
 from clues.units import show_duration
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
-from clues.model import NOTHING, Claim, ClaimState, ClusterSnapshot, Leaving, Mode, Node, Offer, Pool
+from clues.model import NOTHING, Claim, ClaimState, ClusterSnapshot, Leaving, Mode, Node, Pool
 from clues.planner.queue.bins import Bins, Likes, Origin
+from clues.planner.queue.features import pool_features
 from clues.planner.view import View
 
 
@@ -28,11 +29,6 @@ def partitions_by_pool(view: View, snapshot: ClusterSnapshot) -> dict[str, froze
         )
         for pool in view.settings.pools.values()
     }
-
-
-def pool_features(pool: Pool, offer: Offer) -> frozenset[str]:
-    """Return the features of a node of *pool* once it is bound to a VM of *offer*."""
-    return pool.features | {pool.name, offer.site, offer.market.value}
 
 
 def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, frozenset[str]]) -> Bins:

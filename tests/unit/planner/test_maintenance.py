@@ -107,10 +107,28 @@ def test_it_takes_no_new_jobs_once_one_could_start_there_and_not_end(limit: time
 
 
 @pytest.mark.parametrize(
-    "waiting", [job(partitions=("gpu",)), job(reason="Dependency"), job(reason="JobHeldUser"), job(dependency="7")]
+    "waiting",
+    [
+        job(partitions=("gpu",)),
+        job(reason="Dependency"),
+        job(reason="JobHeldUser"),
+        job(dependency="7"),
+        job(cpus=CPU_SHAPE.cpus + 1),
+        job(constraint="aws"),
+        job(constraint="spot|gpu"),
+    ],
+    ids="partition dependency held dependent large another-site another-market".split(),
 )
 def test_jobs_that_cannot_start_there_close_nothing(waiting: Any) -> None:
     assert outcome(cluster([waiting], [there()], BOTH, {"cpu-1": BUSY}, **TODAY))[1] is S.READY
+
+
+@pytest.mark.parametrize(
+    "waiting", [job(cpus=CPU_SHAPE.cpus), job(constraint="cesnet"), job(constraint="aws|cpu"), job(constraint="a*2")]
+)
+def test_jobs_that_could_start_there_if_it_were_idle_close_it(waiting: Any) -> None:
+    """A constraint that is not understood may be fulfilled."""
+    assert outcome(cluster([waiting], [there()], BOTH, {"cpu-1": BUSY}, **TODAY))[1] is S.DRAINING
 
 
 def test_an_hour_ahead_it_is_closed_whatever_waits() -> None:
