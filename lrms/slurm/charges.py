@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from clues.model import ClusterSnapshot, JobLimit
+from clues.model import ClusterSnapshot, Job, JobLimit
 from lrms.slurm.jobs import SEPARATOR, array_of
 
 #: Answers are asked for anew after so many seconds.
@@ -62,6 +62,8 @@ class Charges:
         self._clock = clock
         self._known = Told()
         self._until = 0.0
+        #: of the last look, each job as it was read and as it was given on: the same gives the very same object
+        self._last: dict[str, tuple[Job, Job]] = {}
 
     def put_on(self, snapshot: ClusterSnapshot, ask: Callable[[], Told]) -> ClusterSnapshot:
         """Return the snapshot with all that; what the jobs have of it already stays.
@@ -74,10 +76,16 @@ class Charges:
             # one that has gone in between is not asked for again
             self._known = replace(told, charges={job.id: told.charges.get(job.id, ("", "")) for job in jobs})
             self._until, known = self._clock() + HOLDS, self._known.charges
-        charged = []
+        last, self._last = self._last, {}
         for job in jobs:
-            account, qos = known[job.id]
-            if account or qos:
-                job = replace(job, account=job.account or account, qos=job.qos or qos)
-            charged.append(job)
-        return replace(snapshot, jobs=tuple(charged), limits=self._known.limits)
+            self._last[job.id] = job, _charged(job, *known[job.id], last.get(job.id))
+        return replace(snapshot, jobs=tuple([self._last[job.id][1] for job in jobs]), limits=self._known.limits)
+
+
+def _charged(job: Job, account: str, qos: str, last: tuple[Job, Job] | None) -> Job:
+    account, qos = job.account or account, job.qos or qos
+    if (account, qos) == (job.account, job.qos):
+        return job
+    if last is not None and last[0] is job and (last[1].account, last[1].qos) == (account, qos):
+        return last[1]
+    return replace(job, account=account, qos=qos)

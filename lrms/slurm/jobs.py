@@ -21,7 +21,8 @@ The order matters to nobody but :data:`FIELDS`, which makes both the format and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from clues.model import Job, Request
@@ -84,39 +85,81 @@ def pending_format(mark: str) -> str:
     return f"%A{SEPARATOR}%i{SEPARATOR}%x{SEPARATOR}{mark}"
 
 
+class JobReader:
+    """Reads one look after another. A record that comes again is not read again, and gives the very same job."""
+
+    def __init__(self) -> None:
+        #: of the last look; what is not there any more is forgotten
+        self._records: dict[str, _Record] = {}
+
+    def read(self, text: str, pending: str | None, mark: str) -> tuple[list[Job], list[str]]:
+        """Return the jobs and what could not be understood.
+
+        :param pending: what is pending later, in :func:`pending_format`; None: nobody asked.
+        :raises ValueError: the output does not end with a whole record: it was cut off.
+        """
+        problems: list[str] = []
+        later = [_fields(part, 3, problems) for part in _parts(pending or "", mark)]
+        without = {fields[0]: fields[2] for fields in later if fields and fields[2]}
+        names = {array_of(fields[1]): fields[1] for fields in later if fields} if pending is not None else None
+        known, records = self._records, dict[str, _Record]()
+        seen: list[tuple[str, _Record, str, str]] = []
+        for part in _parts(text, mark):
+            record = known.get(part)
+            if record is None:
+                fields = _fields(part, len(FIELDS), problems)
+                if fields is None:
+                    continue
+                record = _Record(fields[0], fields[1], fields[-1], array_of(fields[0]))
+            records[part] = record
+            seen.append((part, record, *_as_later(record, names)))
+        self._records = records
+        running = Counter(
+            name.partition("_")[0] for _, _, name, state in seen if "_" in name and state in _HOLDS_A_PLACE
+        )
+        jobs = []
+        for part, record, name, state in seen:
+            # beside its own text: which of its tasks are pending still, how many run, and the nodes that are excluded
+            beside = (
+                name,
+                state,
+                running[name.partition("_")[0]] if "_[" in name else 0,
+                without.get(record.number, ""),
+            )
+            if record.job is None or record.beside != beside:
+                try:
+                    record.job, record.beside = _job(part.split(SEPARATOR), *beside), beside
+                except ValueError as error:
+                    problems.append(f"job {name[:40]!r} is left out: {error}")
+                    continue
+            jobs.append(record.job)
+        return jobs, problems
+
+
+@dataclass(slots=True)
+class _Record:
+    """A record, the job that it was read as, and what that was read with."""
+
+    name: str
+    state: str
+    number: str
+    array: str
+    beside: tuple[str, str, int, str] = ("", "", 0, "")
+    job: Job | None = None
+
+
+def _as_later(record: _Record, names: Mapping[str, str] | None) -> tuple[str, str]:
+    """Return the name and state of a record as it is later: of a pending one fewer tasks of its array, or none at all.
+    What is pending no more has started, or ended; either way it wants no node, and the next look tells which."""
+    if names is None or record.state != "PENDING":
+        return record.name, record.state
+    later = names.get(record.array)
+    return (record.name, "RUNNING") if later is None else (later, record.state)
+
+
 def read_jobs(text: str, pending: str | None, mark: str) -> tuple[list[Job], list[str]]:
-    """Return the jobs and what could not be understood.
-
-    :param pending: what is pending later, in :func:`pending_format`; None: nobody asked.
-    :raises ValueError: the output does not end with a whole record: it was cut off.
-    """
-    problems: list[str] = []
-    later = list(_records(pending or "", mark, 3, problems))
-    without = {job: hosts for job, _, hosts in later if hosts}
-    records = list(_records(text, mark, len(FIELDS), problems))
-    if pending is not None:
-        names = {array_of(name): name for _, name, _ in later}
-        records = [_as_later(record, names) for record in records]
-    running = Counter(
-        record[0].partition("_")[0] for record in records if record[1] in _HOLDS_A_PLACE and "_" in record[0]
-    )
-    jobs = []
-    for record in records:
-        try:
-            jobs.append(_job(record, running, without.get(record[-1], "")))
-        except ValueError as error:
-            problems.append(f"job {record[0][:40]!r} is left out: {error}")
-    return jobs, problems
-
-
-def _as_later(record: Sequence[str], names: Mapping[str, str]) -> Sequence[str]:
-    """Return a pending job's record as it is later: fewer tasks of its array, or none at all. What is pending no more
-    has started, or ended; either way it wants no node, and the next look tells which."""
-    name, state, *rest = record
-    if state != "PENDING":
-        return record
-    later = names.get(array_of(name))
-    return [name, "RUNNING", *rest] if later is None else [later, state, *rest]
+    """Return the jobs of one look, as :meth:`JobReader.read` does."""
+    return JobReader().read(text, pending, mark)
 
 
 def array_of(name: str) -> str:
@@ -133,21 +176,23 @@ def startable(remaining: int, throttle: int | None, running: int) -> int:
     return remaining if throttle is None else max(0, min(remaining, throttle - running))
 
 
-def _records(text: str, mark: str, width: int, problems: list[str]) -> Iterator[Sequence[str]]:
-    end = f"{SEPARATOR}{mark}\n"
-    parts = text.split(end)
+def _parts(text: str, mark: str) -> list[str]:
+    parts = text.split(f"{SEPARATOR}{mark}\n")
     if parts.pop():
         raise ValueError("squeue's output ends in the middle of a record")
-    for part in parts:
-        fields = part.split(SEPARATOR)
-        if len(fields) != width or "\n" in part:
-            problems.append(f"a job's record is left out, it has {len(fields)} fields for {width}: {part[:60]!r}")
-            continue
-        yield fields
+    return parts
 
 
-def _job(record: Sequence[str], running: Mapping[str, int], excluded: str) -> Job:
-    (name, state, user, reason, priority, partitions, *_) = record
+def _fields(part: str, width: int, problems: list[str]) -> Sequence[str] | None:
+    fields = part.split(SEPARATOR)
+    if len(fields) == width and "\n" not in part:
+        return fields
+    problems.append(f"a job's record is left out, it has {len(fields)} fields for {width}: {part[:60]!r}")
+    return None
+
+
+def _job(record: Sequence[str], name: str, state: str, running: int, excluded: str) -> Job:
+    (_, _, user, reason, priority, partitions, *_) = record
     (features, limit, submitted, eligible, started, nodes, wanted) = record[_REQUEST_FIELDS.stop : -5]
     (reservation, dependency, licenses, het, _) = record[-5:]
     array, underscore, tasks = name.partition("_")
@@ -155,7 +200,7 @@ def _job(record: Sequence[str], running: Mapping[str, int], excluded: str) -> Jo
     if tasks.startswith("["):
         name = array
         count_pending, throttle = words.array_tasks(tasks)
-        count = startable(count_pending, throttle, running.get(array, 0))
+        count = startable(count_pending, throttle, running)
     return Job(
         id=name,
         user=user,

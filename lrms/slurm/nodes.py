@@ -70,23 +70,42 @@ def read_flag_list(parts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(flags)
 
 
-def read_nodes(text: str) -> tuple[dict[str, Node], list[str]]:
-    """Return the nodes by name and what could not be understood.
+class NodeReader:
+    """Reads one look after another. A line that comes again is not read again, and gives the very same node."""
 
-    :raises ValueError: the output does not end with a whole line: it was cut off.
-    """
-    if text and not text.endswith("\n"):
-        raise ValueError("scontrol's list of nodes ends in the middle of a line")
-    found: list[Node] = []
-    problems: list[str] = []
-    for line in text.splitlines():
-        if not line or line == "No nodes in the system":
-            continue
-        try:
-            found.append(_node(line))
-        except ValueError as error:
-            problems.append(f"a node's line is left out: {error}: {line[:60]!r}")
-    return unique(found, problems), problems
+    def __init__(self) -> None:
+        #: of the last look; what is not there any more is forgotten
+        self._lines: dict[str, Node] = {}
+
+    def read(self, text: str) -> tuple[dict[str, Node], list[str]]:
+        """Return the nodes by name and what could not be understood.
+
+        :raises ValueError: the output does not end with a whole line: it was cut off.
+        """
+        if text and not text.endswith("\n"):
+            raise ValueError("scontrol's list of nodes ends in the middle of a line")
+        lines: dict[str, Node] = {}
+        found: list[Node] = []
+        problems: list[str] = []
+        for line in text.splitlines():
+            if not line or line == "No nodes in the system":
+                continue
+            node = self._lines.get(line)
+            if node is None:
+                try:
+                    node = _node(line)
+                except ValueError as error:
+                    problems.append(f"a node's line is left out: {error}: {line[:60]!r}")
+                    continue
+            lines[line] = node
+            found.append(node)
+        self._lines = lines
+        return unique(found, problems), problems
+
+
+def read_nodes(text: str) -> tuple[dict[str, Node], list[str]]:
+    """Return the nodes of one look, as :meth:`NodeReader.read` does."""
+    return NodeReader().read(text)
 
 
 def unique(found: list[Node], problems: list[str]) -> dict[str, Node]:

@@ -37,7 +37,7 @@ from lrms.slurm.commands import Commands
 from lrms.slurm.counters import read_counters
 from lrms.slurm.licenses import read_licenses
 from lrms.slurm.limits import read_limits
-from lrms.slurm.snapshot import Form, RawSnapshot, read_snapshot
+from lrms.slurm.snapshot import Form, RawSnapshot, SnapshotReader
 from lrms.slurm.tools import Tools
 
 #: The first Slurm whose JSON is documented well enough to be preferred to text, and the first with `scontrol --json`.
@@ -138,12 +138,13 @@ class Slurm:
     places: Places | None = None
     _settings: str = ""
     _settings_until: float = field(default=0.0)
+    _reader: SnapshotReader = field(default_factory=SnapshotReader)
     _charges: Charges = field(default_factory=Charges)
 
     def snapshot(self) -> ClusterSnapshot:
         """Run some short commands, jobs before nodes, and read what they printed."""
         raw = self.read_raw()
-        found = read_snapshot(raw, datetime.now(UTC))
+        found = self._reader.read(raw, datetime.now(UTC))
         limited = config_text.enforces_limits(config_text.read_config(raw.config))
         found = self._charges.put_on(found, partial(self._ask_charges, limited=limited))
         if any(job.licenses and job.pending for job in found.jobs):

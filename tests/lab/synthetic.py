@@ -8,7 +8,7 @@ little or as much as it would there.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from clues.model import ClusterSnapshot
@@ -66,16 +66,20 @@ def make_raw(nodes: int = 5000, jobs: int = 10_000, seed: int = 1) -> RawSnapsho
     names += [f"gpu-{index:04}" for index in range(1, nodes - len(names) + 1)]
     busy = names[: min(len(names), max(1, jobs // 10))]
     running_on = frozenset(busy)
-    records = [_job(chance, 1000 + index, busy) for index in range(jobs)]
-    pending = ""
-    for record in records:
-        if record["State"] == "PENDING":
-            excluded = "cpu-0003" if chance.random() < 0.02 else ""
-            pending += SEPARATOR.join((record["JobID"], record["JobArrayID"], excluded, f"{MARK}\n"))
+    records = [make_job(chance, 1000 + index, busy) for index in range(jobs)]
+    waiting = [one for one in records if one["State"] == "PENDING"]
+    pending = "".join(pending_record(one, "cpu-0003" if chance.random() < 0.02 else "") for one in waiting)
+    return as_raw(records, pending, "".join(_node(chance, name, name in running_on) for name in names), nodes)
+
+
+def as_raw(
+    records: Iterable[Mapping[str, str]], pending: str, node_lines: str, nodes: int, mark: str = MARK
+) -> RawSnapshot:
+    """Return what the commands print of these jobs and nodes, with one reservation and two partitions."""
     return RawSnapshot(
-        jobs="".join(SEPARATOR.join(record[name] for name in FIELDS) + f"{SEPARATOR}{MARK}\n" for record in records),
+        jobs="".join([job_record(record, mark) for record in records]),
         pending=pending,
-        nodes="".join(_node(chance, name, name in running_on) for name in names),
+        nodes=node_lines,
         reservations=(
             f"ReservationName=maint StartTime={_NOW + 36000} EndTime={_NOW + 43200} Duration=02:00:00 "
             "Nodes=cpu-[0001-0100] NodeCnt=100 CoreCnt=800 Features=(null) PartitionName=(null) "
@@ -90,8 +94,18 @@ def make_raw(nodes: int = 5000, jobs: int = 10_000, seed: int = 1) -> RawSnapsho
             )
         ),
         config="SLURM_VERSION           = 22.05.8\nDefMemPerNode           = UNLIMITED\n",
-        mark=MARK,
+        mark=mark,
     )
+
+
+def job_record(record: Mapping[str, str], mark: str = MARK) -> str:
+    """Return a job's record as ``squeue`` prints it."""
+    return SEPARATOR.join([record[name] for name in FIELDS]) + f"{SEPARATOR}{mark}\n"
+
+
+def pending_record(record: Mapping[str, str], excluded: str, mark: str = MARK) -> str:
+    """Return what ``squeue`` prints of a job that is pending still."""
+    return SEPARATOR.join((record["JobID"], record["JobArrayID"], excluded, f"{mark}\n"))
 
 
 def parse(raw: RawSnapshot) -> ClusterSnapshot:
@@ -110,24 +124,59 @@ def _node(chance: random.Random, name: str, busy: bool) -> str:
     reason = "" if busy else f" Reason=clues:off [root@{_NOW - chance.randint(60, 86400)}]"
     active = f"{kind},{site}" if busy else f"{kind},cesnet,upv,aws"
     address = f"10.77.{chance.randint(1, 9)}.{chance.randint(10, 250)}" if busy else "192.0.2.1"
+    return node_line(
+        name,
+        state=state,
+        cpus_used=used,
+        gres=gres,
+        gres_used=taken,
+        active=active,
+        address=address,
+        started=started,
+        last_busy=started if busy else "Unknown",
+        reason=reason,
+    )
+
+
+def node_line(
+    name: str,
+    *,
+    state: str,
+    cpus_used: int,
+    gres: str,
+    gres_used: str,
+    active: str,
+    address: str,
+    started: str,
+    last_busy: str,
+    reason: str = "",
+    load: str = "0.37",
+) -> str:
+    """Return a node's line as ``scontrol -d -o show node`` prints it.
+
+    :param started: when its slurmd started, in seconds of the epoch; ``None``: it has none.
+    :param reason: with its key and its blank before it; empty: there is none.
+    """
+    kind = name[:3]
     return (
-        f"NodeName={name} Arch=x86_64 CoresPerSocket=1  CPUAlloc={used} CPUEfctv=8 CPUTot=8 CPULoad=0.37 "
-        f"AvailableFeatures={kind},cesnet,upv,aws ActiveFeatures={active} Gres={gres} GresDrain=N/A GresUsed={taken} "
-        f"NodeAddr={address} NodeHostName={name} Version=22.05.8 "
+        f"NodeName={name} Arch=x86_64 CoresPerSocket=1  CPUAlloc={cpus_used} CPUEfctv=8 CPUTot=8 CPULoad={load} "
+        f"AvailableFeatures={kind},cesnet,upv,aws ActiveFeatures={active} Gres={gres} GresDrain=N/A "
+        f"GresUsed={gres_used} NodeAddr={address} NodeHostName={name} Version=22.05.8 "
         f"OS=Linux 6.1.0-18-cloud-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.76-1 (2024-02-01)  "
-        f"RealMemory=30000 AllocMem={used * 3000} FreeMem=23776 Sockets=8 Boards=1 State={state} ThreadsPerCore=1 "
+        f"RealMemory=30000 AllocMem={cpus_used * 3000} FreeMem=23776 Sockets=8 Boards=1 State={state} ThreadsPerCore=1 "
         f"TmpDisk=0 Weight=10 Owner=N/A MCS_label=N/A Partitions={kind}  BootTime={started} SlurmdStartTime={started} "
-        f"LastBusyTime={started if busy else 'Unknown'} CfgTRES=cpu=8,mem=30000M,billing=8 AllocTRES= CapWatts=n/a "
+        f"LastBusyTime={last_busy} CfgTRES=cpu=8,mem=30000M,billing=8 AllocTRES= CapWatts=n/a "
         f"CurrentWatts=0 AveWatts=0 ExtSensorsJoules=n/s ExtSensorsWatts=0 ExtSensorsTemp=n/s{reason}\n"
     )
 
 
-def _job(chance: random.Random, number: int, busy: list[str]) -> dict[str, str]:
+def make_job(chance: random.Random, number: int, busy: Sequence[str], now: int = _NOW) -> dict[str, str]:
+    """Return the record of a job, by squeue's names; every tenth runs, on one of the nodes that are *busy*."""
     runs = number % 10 == 0
     cpus = chance.choice((1, 1, 2, 4, 8, 16))
     count = -(-cpus // 8)
     memory = chance.choice((0, 1000, 2000, 3500))
-    submitted = _NOW - chance.randint(0, 500_000)
+    submitted = now - chance.randint(0, 500_000)
     record = {
         **_NOTHING,
         "JobArrayID": str(number),

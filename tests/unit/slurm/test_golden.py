@@ -19,9 +19,9 @@ def text(name: str) -> str:
     return (GOLDEN / name).read_text(encoding="utf-8")
 
 
-def golden(folder: str, form: Form) -> ClusterSnapshot:
+def recorded(folder: str, form: Form) -> RawSnapshot:
     end = "json" if form is Form.JSON else "txt"
-    raw = RawSnapshot(
+    return RawSnapshot(
         jobs=text(f"{folder}/jobs.{end}"),
         nodes=text(f"{folder}/nodes.{end}"),
         reservations=text(f"{folder}/reservations.txt"),
@@ -31,7 +31,10 @@ def golden(folder: str, form: Form) -> ClusterSnapshot:
         mark="0123456789abcdef" * 2,
         form=form,
     )
-    return read_snapshot(raw, datetime(2026, 11, 22, tzinfo=UTC))
+
+
+def golden(folder: str, form: Form) -> ClusterSnapshot:
+    return read_snapshot(recorded(folder, form), datetime(2026, 11, 22, tzinfo=UTC))
 
 
 def gpus(kind: str, count: int) -> Resources:
