@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import signal
 import socket
@@ -11,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from clues import __version__, systemd
+from clues import __version__, garbage, systemd
 from clues.config import DEFAULT_FILE, Loaded, Plugins, load
 from clues.errors import CluesError, ConfigError
 from clues.main import assemble
@@ -64,7 +63,7 @@ def run(loaded: Loaded, plugins: Plugins) -> None:
     held = hold(loaded.state)
     standby = begin(loaded, cluster_id, lambda: load(loaded.path, plugins), socket.gethostname())
     if standby is not None:
-        _collect_from_now_on()
+        garbage.search_seldom()
     turn = standby.run() if standby is not None else None
     if turn is not None:
         loaded = turn.loaded
@@ -74,11 +73,5 @@ def run(loaded: Loaded, plugins: Plugins) -> None:
     service.daemon.watch_signals()
     if standby is not None and standby.told_to_reload:
         service.daemon.reload()
-    _collect_from_now_on()
+    garbage.search_seldom()
     service.run()
-
-
-def _collect_from_now_on() -> None:
-    """Search for garbage, but not in what the start has made (:mod:`clues.cluesd`)."""
-    gc.freeze()
-    gc.enable()
