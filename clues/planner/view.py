@@ -7,9 +7,10 @@ point can be asked no tunnel is up *or down*.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from math import inf
 
 from clues.model import (
@@ -74,6 +75,12 @@ class View:
     def node(self, name: str) -> Node | None:
         """Return a node as Slurm has it now; None when Slurm does not know it or could not be read."""
         return None if self.snapshot is None else self.snapshot.nodes.get(name)
+
+    @cached_property
+    def outside(self) -> Sequence[Node]:
+        """Slurm's nodes that are in no pool."""
+        nodes = self.snapshot.nodes if self.snapshot is not None else {}
+        return [node for name, node in nodes.items() if name not in self.pool_by_node]
 
     def pool(self, claim: Claim) -> Pool | None:
         """Return the claim's pool as configured now; None when it was removed from the configuration."""

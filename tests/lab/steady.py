@@ -1,6 +1,7 @@
 """A large cluster that has run for hours: every node has a claim, and between two looks a little has changed.
 
-Jobs end, wait and start, VMs grow too old and are drained, ended, and bought anew. Slurm and two sites do at once what
+Jobs end, wait and start. The nodes for CPUs are all in use, and jobs wait for them; those with GPUs stand idle at one
+site, and are let go, while jobs want them of the other, and have them bought there. Slurm and the sites do at once what
 a plan orders; what a look shows is text, as Slurm prints it, and a listing whose instances are new objects each time.
 Beside what really changes (about one record in fifty) one node in ten tells another load, as slurmctld asks each of
 them every minute or two.
@@ -47,8 +48,10 @@ CLUSTER = "5eed" * 8 + "0000"
 STEP = timedelta(seconds=10)
 #: a VM takes so long until it enrols
 _BOOT = timedelta(minutes=2)
-#: a VM that is older takes no further job: some dozens of claims are on their way out or in at each moment
-_MAX_AGE = timedelta(hours=2)
+#: so long a node stands idle before it is let go
+_IDLE = timedelta(minutes=2)
+#: so many jobs end and come in a step, and so many of these want GPUs
+_COME, _WITH_GPUS = 60, 25
 _SITES = ("cesnet", "upv")
 
 
@@ -102,7 +105,8 @@ class SteadyCluster:
         self._machines = {name: self._machine(name, place) for place, name in enumerate(names)}
         self._number, self._jobs = 1000, dict[str, dict[str, str]]()
         for machine in self._machines.values():
-            if "POWERED_DOWN" not in machine.flags and self._chance.random() < 0.95:
+            idle = machine.name.startswith("gpu") and machine.site == "cesnet" and self._chance.random() < 0.6
+            if "POWERED_DOWN" not in machine.flags and not idle:
                 self._run(machine, self._submit())
         while len(self._jobs) < jobs:
             self._submit()
@@ -141,7 +145,9 @@ class SteadyCluster:
                     self._machines[claim.node].instance = made
                     answered.append(after_launch(claim, LaunchOutcome(key, made), self.now))
                 case Terminate(key):
-                    self._machines[claims[key].node].instance = None
+                    machine = self._machines[claims[key].node]
+                    if machine.instance is not None:
+                        machine.instance = replace(machine.instance, state=InstanceState.GONE)
                     answered.append(replace(claims[key], confirmed_at=self.now))
                 case Open(nodes):
                     for name in nodes:
@@ -167,15 +173,12 @@ class SteadyCluster:
         """Let :data:`STEP` pass; return the claims of VMs that have enrolled in it."""
         self.now += STEP
         running = [one for one in self._machines.values() if one.job]
-        for machine in self._chance.sample(running, min(60, len(running))):
+        for machine in self._chance.sample(running, min(_COME, len(running))):
             del self._jobs[machine.job]
             machine.job, machine.used, machine.last_busy = "", 0, str(int(self.now.timestamp()))
-        free = [one for one in self._machines.values() if not one.flags and not one.job]
-        waiting = [one for one in self._jobs.values() if one["State"] == "PENDING" and one["NumNodes"] == "1"]
-        for machine, record in zip(self._chance.sample(free, min(60, len(free))), waiting, strict=False):
-            self._run(machine, record)
-        for _ in range(60):
-            self._submit()
+        self._start()
+        for place in range(_COME):
+            self._submit(gpus=place < _WITH_GPUS)
         for machine in self._chance.sample(list(self._machines.values()), len(self._machines) // 10):
             machine.load = f"{self._chance.random() * 8:.2f}"
         enrolled = []
@@ -195,21 +198,39 @@ class SteadyCluster:
     def _machine(self, name: str, place: int) -> _Machine:
         site = _SITES[place % 2]
         booting = place % 50 == 7
-        flags = {"DRAIN", "POWERED_DOWN"} if booting else {"DRAIN"} if place % 50 == 9 else set()
+        flags = {"DRAIN", "POWERED_DOWN"} if booting else {"DRAIN"} if place % 500 == 9 else set()
         address = f"10.77.{place // 250 + 1}.{place % 250 + 1}"
         started = "None" if booting else str(int(self.now.timestamp()) - 60)
         reason = "clues:starting" if booting else "clues:stopping" if flags else ""
         return _Machine(name, site, flags, address, started=started, reason=reason)
 
-    def _submit(self) -> dict[str, str]:
-        self._number += 1 + (self._number % 10 == 9)  # those with a 0 at their end run at once
+    def _start(self) -> None:
+        """Give jobs the nodes that are open and free, as Slurm would, one for each."""
+        free: dict[tuple[str, str], list[_Machine]] = {}
+        for machine in self._machines.values():
+            if not machine.flags and not machine.job:
+                free.setdefault((machine.name[:3], machine.site), []).append(machine)
+        for record in self._jobs.values():
+            sites = [record["Feature"]] if record["Feature"] in _SITES else _SITES
+            for site in sites if record["State"] == "PENDING" and record["NumNodes"] == "1" else ():
+                if found := free.get((record["Partition"], site)):
+                    self._run(found.pop(), record)
+                    break
+
+    def _submit(self, *, gpus: bool = False) -> dict[str, str]:
+        self._number += 1
+        while self._number % 10 == 0 or self._number % 7 == 0:  # these would run at once, or want GPUs
+            self._number += 1
         record = make_job(self._chance, self._number, (), int(self.now.timestamp()))
+        if gpus:
+            record |= {"Partition": "gpu", "tres-per-node": "gres:gpu:a10:1", "Feature": "upv", "NumNodes": "1"}
+            record |= {"JobArrayID": record["JobID"], "NumTasks": "1", "NumCPUs": "1", "Reason": "Resources"}
         self._jobs[str(self._number)] = record
         return record
 
     def _run(self, machine: _Machine, record: dict[str, str]) -> None:
         now = str(int(self.now.timestamp()))
-        cpus = min(8, int(record["NumCPUs"]))
+        cpus = 8 if self._chance.random() < 0.9 else min(8, int(record["NumCPUs"]))  # others of its user fill the rest
         record |= {"State": "RUNNING", "Reason": "None", "StartTime": now, "NodeList": machine.name}
         record |= {"JobArrayID": record["JobID"]}
         machine.job, machine.used, machine.last_busy = record["JobID"], cpus, now
@@ -217,7 +238,7 @@ class SteadyCluster:
     def _claim(self, machine: _Machine) -> Claim:
         pool = self.settings.pools[machine.name[:3]]
         offer = next(one for one in pool.offers if one.site == machine.site)
-        born = self.now - _MAX_AGE * self._chance.random() * 0.99
+        born = self.now - timedelta(hours=2) * self._chance.random()
         state = ClaimState.READY
         if "POWERED_DOWN" in machine.flags:
             state, born = ClaimState.BOOTING, self.now - _BOOT * self._chance.random()
@@ -246,7 +267,7 @@ class SteadyCluster:
             ready_at=served,
             opened_at=served,
             used_at=served,
-            idle_since=None if machine.job else self.now,
+            idle_since=None if machine.job else self.now - _IDLE * self._chance.random(),
         )
 
     def _instance(self, claim: Claim) -> Instance:
@@ -280,7 +301,7 @@ def _settings(names: list[str]) -> Settings:
             shape,
             offers,
             partitions=(kind,),
-            max_age=_MAX_AGE,
+            idle=_IDLE,
         )
         for kind, shape in shapes.items()
     }

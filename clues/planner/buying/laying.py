@@ -8,8 +8,9 @@ room: the work goes with the number of classes and nodes, not with the number of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from clues.model import COMING, Claim, ClusterSnapshot, Job, Outlook, Resources, Verdict
 from clues.planner.buying.hold import Hold
@@ -18,7 +19,7 @@ from clues.planner.buying.placement import Buyer
 from clues.planner.maintenance import too_late
 from clues.planner.money.spot import waiting_for_spot
 from clues.planner.queue.bins import Bin, Bins, Origin
-from clues.planner.queue.jobclass import ClassKey, JobClass, UnreadableConstraint, class_key, make_class
+from clues.planner.queue.jobclass import ClassKey, JobClass, UnreadableConstraint, class_key, crossed_by, make_class
 from clues.planner.queue.layout import Layout
 from clues.planner.queue.permits import Permits
 from clues.planner.queue.policy import without_nodes
@@ -86,6 +87,9 @@ class Queue:
         self.one_by_one = OneByOne(view, claims, buyer, self.bins, self.reserved)
         self._partitions = partitions_by_pool(view, snapshot)
         self._classes: dict[ClassKey, JobClass | str] = {}
+        #: the same by what is quicker to look up: jobs alike mostly share the very same request
+        self._alike: dict[Hashable, JobClass | str] = {}
+        self._crossed: dict[timedelta | None, frozenset[str]] = {}
         #: nodes that are on their way for each job already: it buys nothing twice, whatever else goes wrong
         self._coming = Counter(job for claim in claims.values() if claim.state in COMING for job in claim.jobs)
         self._permits = Permits(snapshot)
@@ -121,7 +125,19 @@ class Queue:
     def _class(self, job: Job) -> JobClass | str:
         spot = waiting_for_spot(job, self._patient, self.view.now) if self._patient else frozenset()
         late = too_late(job, self.view.maintenance, self.view.now) if self.view.maintenance else frozenset()
-        key = class_key(job, self.snapshot, self.view.settings.budgets.accounts, spot, late)
+        account = job.account if job.account in self.view.settings.budgets.accounts else ""
+        crossed = self._crossed.get(job.time_limit)
+        if crossed is None:
+            crossed = self._crossed[job.time_limit] = crossed_by(job.time_limit, self.snapshot, self.view.now)
+        names = (job.wanted_nodes, job.excluded_nodes, job.reservation)
+        alike = (id(job.request), job.partitions, job.constraint, names, crossed, account, spot, late)
+        found = self._alike.get(alike)
+        if found is None:
+            key = class_key(job, self.snapshot, crossed, account, spot, late)
+            found = self._alike[alike] = self._class_of(key)
+        return found
+
+    def _class_of(self, key: ClassKey) -> JobClass | str:
         found = self._classes.get(key)
         if found is None:
             try:

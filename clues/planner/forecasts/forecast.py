@@ -25,6 +25,7 @@ from clues.model import (
     ClusterSnapshot,
     Forecast,
     Job,
+    Market,
     Memory,
     Node,
     Outlook,
@@ -102,7 +103,11 @@ class _Oracle:
         #: nodes alike in what jobs may run there, by number, and the number of each node
         self.kinds: dict[Likes, int] = {}
         self.kind_of: dict[str, int] = {}
+        #: the numbers once more by what is quicker to look up, for nodes of pools
+        self.of_pools: dict[tuple[str, str, Market, frozenset[str], frozenset[str]], int] = {}
         self.groups: dict[int, _Group] = {}
+        #: many are expected to start together
+        self.told: dict[tuple[Span, str], Forecast] = {}
         self.played = 0
         self.worlds: tuple[Horizon, Horizon, Horizon] | None = None
 
@@ -245,8 +250,8 @@ class _Oracle:
     def _unknowable(self, group: _Group, classed: JobClass, outlook: Outlook) -> Forecast:
         if group.asks and not group.hopeless[0]:
             return Forecast(waits_for=f"{group.where}, some without a time limit")
-        if not group.asks and classed.crossed:
-            ends = [(one.end, one.name) for one in self.snapshot.reservations if one.name in classed.crossed]
+        if not group.asks and classed.key.crossed:
+            ends = [(one.end, one.name) for one in self.snapshot.reservations if one.name in classed.key.crossed]
             return Forecast(early=min(ends)[0], waits_for=f"the end of reservation {min(ends)[1]}")
         told = next((f"{site}: {why}" if site else why for site, why in outlook.sites.items()), outlook.text)
         return Forecast(waits_for=told)
@@ -284,10 +289,10 @@ class _Oracle:
                     ends.setdefault(name, []).append((job, span))
         worlds = (Horizon(), Horizon(), Horizon())
         for name, node in self.snapshot.nodes.items():
-            likes = self._likes(name, node)
-            if likes is None:
+            kind = self._kind(name, node)
+            if kind is None:
                 continue
-            kind = self.kind_of[name] = self.kinds.setdefault(likes, len(self.kinds))
+            self.kind_of[name] = kind
             running = ends.get(name, [])
             if node.usable or running:
                 free = 0.0 if node.used.cpus >= node.capacity.cpus else 1.0 - share_of(node.used, node.capacity)
@@ -302,20 +307,30 @@ class _Oracle:
                 world.add(name, kind, [(span[at], share) for span, share in frees])
         return worlds
 
-    def _likes(self, name: str, node: Node) -> Likes | None:
-        """Return what decides which jobs may run on a node once it is free; None: none will."""
+    def _kind(self, name: str, node: Node) -> int | None:
+        """Return the number of the nodes that are alike once they are free; None: no job will run there."""
         claim, pool = self.claims.get(name), self.view.pool_by_node.get(name)
-        reserved = self.reserved.get(name, frozenset())
+        reserved = self.reserved.get(name, _NOT_RESERVED)
         if claim is None:
             if pool is not None or not node.usable:
                 return None
-            return Likes(node.capacity, node.capacity, node.active_features, node.partitions, "", Origin.OPEN, reserved)
+            size, features = node.capacity, node.active_features
+            return self._number(Likes(size, size, features, node.partitions, "", Origin.OPEN, reserved))
         if pool is None or claim.state is ClaimState.DRAINING or claim.probe or node.kept_by_admin:
             return None
         if claim.state not in COMING and not node.usable:
             return None
-        features = pool_features(pool, claim.offer)
-        return Likes(pool.shape, pool.shape, features, node.partitions, claim.offer.site, Origin.OPEN, reserved)
+        site = claim.offer.site
+        alike = (pool.name, site, claim.offer.market, node.partitions, reserved)
+        kind = self.of_pools.get(alike)
+        if kind is None:
+            features = pool_features(pool, claim.offer)
+            likes = Likes(pool.shape, pool.shape, features, node.partitions, site, Origin.OPEN, reserved)
+            kind = self.of_pools[alike] = self._number(likes)
+        return kind
+
+    def _number(self, likes: Likes) -> int:
+        return self.kinds.setdefault(likes, len(self.kinds))
 
     def _occupy(self, job: Job, classed: JobClass, names: Iterable[str], start: Span) -> None:
         run = self.runs.of(job)
@@ -330,8 +345,11 @@ class _Oracle:
                 world.occupy((name,), share, begins, lasts)
 
     def _told(self, start: Span, waits_for: str) -> Forecast:
-        early, likely, late = (self._moment(seconds) for seconds in start)
-        return Forecast(early, likely, late, waits_for)
+        told = self.told.get((start, waits_for))
+        if told is None:
+            early, likely, late = (self._moment(seconds) for seconds in start)
+            told = self.told[start, waits_for] = Forecast(early, likely, late, waits_for)
+        return told
 
     def _moment(self, seconds: float) -> datetime | None:
         return None if seconds == inf else self.view.now + timedelta(seconds=seconds)
@@ -340,6 +358,8 @@ class _Oracle:
 def _share(layout: Layout, likes: Likes) -> float:
     return share_of(layout.each, likes.size)
 
+
+_NOT_RESERVED = frozenset[str]()
 
 _FAR_BACK = Forecast(waits_for=f"{MOST_TASKS} tasks and more before it")
 

@@ -58,10 +58,11 @@ class Horizon:
 
     def add(self, name: str, kind: int, frees: Iterable[tuple[float, float]]) -> None:
         """Add a node with what of it comes free when; what never does is left out. When all has come, all is free."""
-        events = sorted(frees)
-        known = [one for one in events if one[0] != inf]
-        if known and len(known) == len(events):
-            rest = 1.0 - sum(share for _, share in known)
+        known = events = sorted(frees)
+        if events[-1:] and events[-1][0] == inf:
+            known = [one for one in events if one[0] != inf]
+        elif events:
+            rest = 1.0 - (events[0][1] if len(events) == 1 else sum(share for _, share in events))
             if rest > _EPSILON:
                 known[-1] = (known[-1][0], known[-1][1] + rest)
         if known:

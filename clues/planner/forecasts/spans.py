@@ -82,6 +82,8 @@ class Runs:
     def __init__(self, memory: Memory, now: datetime) -> None:
         self._shares = sorted(memory.runs) if len(memory.runs) >= _ENOUGH_RUNS else []
         self._now = now
+        #: by how many shares a run has outlasted, the early and the likely one of the rest
+        self._quantiles: dict[int, tuple[float, float]] = {}
 
     def of(self, job: Job) -> Span:
         """Return how long a pending job will run once it has started."""
@@ -100,5 +102,8 @@ class Runs:
         longer = bisect_right(self._shares, elapsed / whole)
         if longer == len(self._shares):  # nothing was learnt, or it has outlasted all of them
             return (0.0, late, late)
-        early, likely = (quantile(self._shares, share, longer) * whole - elapsed for share in (0.1, 0.5))
-        return (min(early, late), min(likely, late), late)
+        known = self._quantiles.get(longer)
+        if known is None:
+            known = quantile(self._shares, 0.1, longer), quantile(self._shares, 0.5, longer)
+            self._quantiles[longer] = known
+        return (min(known[0] * whole - elapsed, late), min(known[1] * whole - elapsed, late), late)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -29,8 +29,8 @@ class ClassKey(NamedTuple):
     wanted_nodes: frozenset[str]
     excluded_nodes: frozenset[str]
     reservation: str
-    #: matters only while there are reservations that a long run would cross
-    time_limit: timedelta | None
+    #: the reservations that a run from now on would cross
+    crossed: frozenset[str]
     #: the Slurm account, where it has a budget of its own
     account: str = ""
     #: pools whose cheaper spot VMs are waited for
@@ -61,7 +61,6 @@ class JobClass:
     options: list[Option]
     #: the pools that can never hold it
     misfits: Sequence[Misfit]
-    crossed: frozenset[str]
     default_memory: int
     #: the version of the room in which nothing fits, of all of it and of the open nodes alone; -1: not looked yet
     exhausted: int = -1
@@ -130,24 +129,25 @@ class JobClass:
         return self.accepts_name(node.name) and (not reservations or self._reserved_for_us(reservations))
 
     def _reserved_for_us(self, reservations: frozenset[str]) -> bool:
-        return not (reservations & self.crossed) - {self.key.reservation}
+        return not (reservations & self.key.crossed) - {self.key.reservation}
 
 
 def class_key(
     job: Job,
     snapshot: ClusterSnapshot,
-    budgeted: Container[str] = (),
+    crossed: frozenset[str],
+    account: str = "",
     waits_for_spot: frozenset[str] = frozenset(),
     too_late_at: frozenset[str] = frozenset(),
 ) -> ClassKey:
     """Return what decides how *job* is served.
 
-    :param budgeted: the Slurm accounts that have a budget.
+    :param crossed: see :func:`crossed_by`.
+    :param account: its Slurm account, if that has a budget of its own.
     :param waits_for_spot: the pools for whose spot VMs it still waits.
     :param too_late_at: the sites where it could not end before their maintenance.
     """
     partitions = job.partitions or ((snapshot.default_partition,) if snapshot.default_partition else ())
-    limit = job.time_limit if snapshot.reservations else None
     return ClassKey(
         job.request,
         partitions,
@@ -155,8 +155,8 @@ def class_key(
         job.wanted_nodes,
         job.excluded_nodes,
         job.reservation,
-        limit,
-        job.account if job.account in budgeted else "",
+        crossed,
+        account,
         waits_for_spot,
         too_late_at,
     )
@@ -218,14 +218,18 @@ def make_class(
             order = costs[offer] * layout.nodes, pool.shape.gpu_count, view.ready_in(pool, offer), rank, place
             options.append(Option(pool, offer, layout, order, text))
     options.sort(key=lambda option: option.order)
-    crossed = frozenset(one.name for one in snapshot.reservations if _crosses(one, key.time_limit, view.now))
-    return JobClass(key, alternatives, options, misfits, crossed, default_memory)
+    return JobClass(key, alternatives, options, misfits, default_memory)
 
 
 def _nodes_for(key: ClassKey, snapshot: ClusterSnapshot) -> int:
     """Return how many nodes there are for a class in all: of every pool, and of none."""
     wanted = key.partitions
     return sum(1 for one in snapshot.nodes.values() if not wanted or not one.partitions.isdisjoint(wanted))
+
+
+def crossed_by(time_limit: timedelta | None, snapshot: ClusterSnapshot, now: datetime) -> frozenset[str]:
+    """Return the reservations that a run from now on would cross, if it took all of its time (no limit: all)."""
+    return frozenset(one.name for one in snapshot.reservations if _crosses(one, time_limit, now))
 
 
 def _crosses(reservation: Reservation, time_limit: timedelta | None, now: datetime) -> bool:
@@ -235,4 +239,13 @@ def _crosses(reservation: Reservation, time_limit: timedelta | None, now: dateti
     return time_limit is None or reservation.start < now + time_limit
 
 
-__all__ = ["ClassKey", "JobClass", "Option", "UnreadableConstraint", "class_key", "fingerprint", "make_class"]
+__all__ = [
+    "ClassKey",
+    "JobClass",
+    "Option",
+    "UnreadableConstraint",
+    "class_key",
+    "crossed_by",
+    "fingerprint",
+    "make_class",
+]

@@ -143,9 +143,9 @@ def hopeless(
             and lay_out(request, node.capacity, snapshot.default_memory_per_cpu_mib) is not None
         )
 
-    for name, node in snapshot.nodes.items():
-        if name not in view.pool_by_node and could(node):
-            return Hopeless(Verdict.WAITS, f"waits for nodes outside the pools, such as {name}", {})
+    for node in view.outside:
+        if could(node):
+            return Hopeless(Verdict.WAITS, f"waits for nodes outside the pools, such as {node.name}", {})
     nearest, *others = sorted(misfits, key=lambda one: one.distance)
     text = f"no pool can ever run it; the nearest, {nearest.pool}, {nearest}"
     return Hopeless(Verdict.NEVER, text, {f"pool {one.pool}": str(one) for one in others})

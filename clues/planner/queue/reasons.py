@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Need(StrEnum):
@@ -94,6 +95,7 @@ def first_word(reason: str) -> str:
     return words[0] if words else "None"
 
 
+@lru_cache(maxsize=4096)
 def need_of(reason: str) -> Need:
     """Return what a job with this pending reason needs.
 

@@ -62,6 +62,8 @@ def _likes(
     if not node.understood or (claim is not None and view.closed_for_maintenance(claim)):
         return None
     if node.usable:
+        if node.used.cpus >= node.capacity.cpus:
+            return None  # as most of a busy cluster's
         features = node.active_features or node.features
         site = claim.offer.site if claim is not None else ""
         return Likes(node.capacity, node.free, features, node.partitions, site, Origin.OPEN, reservations)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from clues.model import ClaimState, Job, Operator, Reservation, Resources, Settings, Verdict, Wish
+from clues.planner.buying.demand import find_demand
+from clues.planner.buying.placement import Buyer
+from clues.planner.view import make_view
 from tests.unit.builders import (
     BUSY,
     CLOSED,
@@ -223,6 +226,15 @@ MAINTENANCE = Reservation("maint", frozenset(f"cpu-{n}" for n in range(1, 5)), a
 def test_a_run_that_would_cross_a_reservation_buys_nothing(limit: timedelta | None, nodes: list[str]) -> None:
     world = cluster([job(time_limit=limit)], reservations=(MAINTENANCE,))
     assert bought(plan(world)) == nodes
+
+
+def test_jobs_whose_runs_cross_the_same_reservations_are_one_class() -> None:
+    jobs = [job(number, time_limit=timedelta(hours=number)) for number in (1, 2, 40, 50)]
+    world = cluster(jobs, reservations=(replace(MAINTENANCE, start=ahead(hours=10), end=ahead(hours=60)),))
+    view = make_view(world, make_settings(), NOW)
+    classes = find_demand(view, {}, Buyer(view, {})).classes
+    assert classes["1"] is classes["2"] is not classes["40"]
+    assert classes["40"] is classes["50"]
 
 
 def test_nodes_outside_the_reservation_are_bought() -> None:
