@@ -26,6 +26,7 @@ from clues.model import (
     PowerOff,
     PowerUp,
     Release,
+    Reserve,
     Terminate,
 )
 from clues.ports import Connector, Lrms, Workers, ends
@@ -149,6 +150,8 @@ class Executor:
                     lrms.bind(node, address, sorted(features))
                 case Pin(job, site, original):
                     lrms.pin(job, site, original)
+                case Reserve(name, begin, end, nodes):
+                    lrms.reserve(name, begin, end, nodes)
                 case Release(nodes):
                     lrms.release(nodes)
                 case PowerUp(nodes):

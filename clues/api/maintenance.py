@@ -15,7 +15,7 @@ from clues.api.respond import as_body, as_json
 from clues.api.watching import Pictures
 from clues.api.wire_maintenance import MaintenanceList, MaintenanceView
 from clues.model import Changed, Maintenance, Order
-from clues.planner.maintenance import closures
+from clues.planner.maintenance import closures, kept_free
 from clues.planner.overstay import jobs_past
 from clues.ports import Control
 
@@ -73,7 +73,9 @@ def view(one: Maintenance, lens: Lens, *, cancelled: bool = False) -> Maintenanc
     there = {claim.node for claim in lens.claims if claim.offer.site == one.site}
     snapshot = lens.published.world.lrms.value
     pools = lens.published.settings.pools.values()
-    closed = closures(pools, {one.site: one}, snapshot, lens.now)
+    windows = {one.site: one}
+    kept = kept_free(windows, snapshot, lens.published.world.cluster, lens.now)
+    closed = closures(pools, windows, snapshot, lens.now, kept)
     state = "on" if one.begin <= lens.now else "emptying" if closed else "announced"
     return MaintenanceView(
         number=one.number,

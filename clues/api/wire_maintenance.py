@@ -12,7 +12,7 @@ from clues.api.wire import VERSION, listed
 #: How far a maintenance has come.
 STATES: dict[str, str] = {
     "announced": "its site is used as ever, for jobs that end in time",
-    "emptying": "some of its nodes take no new jobs already, and go when they are idle",
+    "emptying": "nothing is bought there any more, or some of its nodes take no new jobs already",
     "on": "its site is used for nothing",
     "cancelled": "taken back",
 }

@@ -225,6 +225,18 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserve:
+    """Let no job start on exactly these nodes that could not end before a maintenance begins; without nodes that
+    is over. Times are aware UTC."""
+
+    #: of the reservation, which is ours alone
+    name: str
+    begin: datetime
+    end: datetime
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Let Slurm allocate these powered-down nodes of an eager pool: it powers up by itself which of them it wants."""
 
@@ -271,6 +283,7 @@ Action = (
     | Drain
     | PowerOff
     | Pin
+    | Reserve
     | Release
     | PowerUp
     | GiveUp

@@ -41,6 +41,7 @@ from clues.planner.money.budget import warn_of_budgets
 from clues.planner.overstay import warn_of_overstays
 from clues.planner.phases import advance
 from clues.planner.phases.common import with_listing, with_price, with_tunnel, with_way
+from clues.planner.reserving import reservations
 from clues.planner.routers import buy_routers, find_unroutable, give_up, let_waiting_go, promising, rest_routers
 from clues.planner.supply import learn_lulls, let_go, too_few, unbacked
 from clues.planner.view import View, make_view
@@ -101,6 +102,7 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
         actions += orders
         lessons += words
     actions += eager.give_up(view, claims, hopeless, holders)
+    actions += reservations(view, claims)  # before the doors: what is opened is kept free already
     actions += door_actions(view, claims, eager.openings(view, buyer))
     actions += tries(view, claims, buyer)
     memory, warnings = warn_of_credentials(view, memory)

@@ -218,7 +218,9 @@ def _maintenance(published: Published, name: str) -> list[str]:
         if one.site == name and one.end > published.at:
             closed = [why.partition(": ")[2] for (_, site), why in view.closed_for.items() if site == name]
             nodes = "" if view.maintenance.get(name) is not one else "; its nodes take new jobs until then"
-            if view.maintenance.get(name) is one and closed:
+            if view.maintenance.get(name) is one and name in view.kept_free:
+                nodes = "; until then Slurm starts only jobs there that end in time"
+            elif view.maintenance.get(name) is one and closed:
                 nodes = f"; its nodes take no new jobs{f' ({closed[0]})' if closed[0] else ''}, and running ones go on"
             told.append(f"{one.number}, {str(one).removeprefix('maintenance ')}{nodes}")
     return told

@@ -1,15 +1,17 @@
 """Maintenance of a site: from when on its nodes take no new jobs, and which jobs could not end in time.
 
-Nobody's job is killed, so a site has to be empty by itself when its maintenance begins. A node is open to *every* job
-of its partitions, whatever it was bought for: it is closed as soon as one of those that wait could start there and
-still run then, by its time limit; in any case an hour ahead, since a job that is submitted next starts at once. Its VM
-is ended when it is idle. Until then the site is bought from for jobs that end in time. Afterwards all is as before:
+Nobody's job is killed, so a site has to be empty by itself when its maintenance begins. Its nodes are put into a
+reservation of Slurm's (:mod:`clues.planner.reserving`), and those that are seen in it stay open until it begins: jobs
+that end in time go on being started there. A node that is not in it is open to *every* job of its partitions, whatever
+it was bought for: it is closed as soon as one of those that wait could start there and still run then, by its time
+limit; in any case an hour ahead, since a job that is submitted next starts at once. A closed node's VM is ended when it
+is idle. Until an hour ahead the site is bought from for jobs that end in time. Afterwards all is as before:
 nothing is remembered but the announcement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -77,22 +79,59 @@ def upcoming(operator: Operator, now: datetime) -> dict[str, Maintenance]:
     return {one.site: one for one in later}
 
 
-def closures(
-    pools: Iterable[Pool], windows: Mapping[str, Maintenance], snapshot: ClusterSnapshot | None, now: datetime
-) -> dict[tuple[str, str], str]:
-    """Return why nodes of a pool at a site take no new jobs now, by pool and site; of the others nothing.
+def prefix_of(cluster: str) -> str:
+    """Return how the names of all of a cluster's reservations begin."""
+    return f"clues-{cluster[:8]}-"
+
+
+def reservation_of(cluster: str, window: Maintenance) -> str:
+    """Return the name of a maintenance's reservation. No number is given twice, so neither is a name."""
+    return f"{prefix_of(cluster)}{window.number}"
+
+
+def kept_free(
+    windows: Mapping[str, Maintenance], snapshot: ClusterSnapshot | None, cluster: str, now: datetime
+) -> dict[str, frozenset[str]]:
+    """Return by site the nodes that Slurm is seen to keep free for a maintenance that is ahead, so that they may stay
+    open until it begins; sites that were ordered to be closed earlier are left out.
 
     :param windows: by site, as :func:`upcoming` has them.
+    """
+    there = {one.name: one for one in snapshot.reservations} if snapshot is not None else {}
+    found = {}
+    for site, window in windows.items():
+        one = there.get(reservation_of(cluster, window))
+        in_time = one is not None and one.start <= window.begin and one.end >= window.end
+        if one is not None and in_time and now < window.begin and window.ahead is None:
+            found[site] = one.nodes
+    return found
+
+
+def closures(
+    pools: Iterable[Pool],
+    windows: Mapping[str, Maintenance],
+    snapshot: ClusterSnapshot | None,
+    now: datetime,
+    kept: Container[str] = (),
+) -> dict[tuple[str, str], str]:
+    """Return why a pool's nodes at a site take no new jobs now, by pool and site; of the others nothing. Nodes that
+    Slurm keeps free may take them all the same (:func:`kept_free`); nothing is bought for a site that is closed.
+
+    :param windows: by site, as :func:`upcoming` has them.
+    :param kept: the sites whose nodes Slurm keeps free: jobs that wait close none of them.
     """
     found: dict[tuple[str, str], str] = {}
     for pool in pools:
         for site in pool.sites:
-            if (window := windows.get(site)) is not None and (why := _why_closed(pool, site, window, snapshot, now)):
+            if (window := windows.get(site)) is not None and (
+                why := _why_closed(pool, site, window, None if site in kept else snapshot, now)
+            ):
                 found[pool.name, site] = why
     return found
 
 
 def _why_closed(pool: Pool, site: str, window: Maintenance, snapshot: ClusterSnapshot | None, now: datetime) -> str:
+    """:param snapshot: whose pending jobs may close it; None: none does."""
     if window.begin <= now:
         return f"{window}"
     left = window.begin - now

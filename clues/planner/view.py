@@ -33,7 +33,7 @@ from clues.model import (
     World,
 )
 from clues.planner.forecasts.boots import boot_time
-from clues.planner.maintenance import closures, upcoming
+from clues.planner.maintenance import closures, kept_free, upcoming
 from clues.planner.money.prices import with_prices
 from clues.planner.money.spot import Interruptions, expected_price, spot_seen, work_at_stake
 
@@ -68,6 +68,8 @@ class View:
     #: by site, the maintenance that is on or comes next; and by pool and site, why its nodes take no new jobs for it
     maintenance: Mapping[str, Maintenance]
     closed_for: Mapping[tuple[str, str], str]
+    #: by site, the nodes that Slurm keeps free for its maintenance until it begins
+    kept_free: Mapping[str, frozenset[str]]
     _by_key: Mapping[tuple[str, str], Instance] = field(repr=False)
     _by_id: Mapping[tuple[str, str], Instance] = field(repr=False)
     _ready_in: dict[tuple[str, str], int] = field(default_factory=dict, repr=False, compare=False)
@@ -143,6 +145,8 @@ class View:
 
     def closed_for_maintenance(self, claim: Claim) -> str:
         """Return in words why a claim's node is to take no new jobs; empty: it may."""
+        if claim.node in self.kept_free.get(claim.offer.site, ()):
+            return ""
         return self.closed_for.get((claim.pool, claim.offer.site), "")
 
     def instance(self, claim: Claim) -> Instance | None:
@@ -197,6 +201,7 @@ def make_view(world: World, settings: Settings, now: datetime) -> View:
     snapshot = None if world.lrms.error else world.lrms.fresh(now, limit)
     nodes = snapshot.nodes if snapshot is not None else {}
     windows = upcoming(world.operator, now)
+    kept = kept_free(windows, snapshot, world.cluster, now) if windows else {}
     return View(
         world=world,
         settings=settings,
@@ -211,7 +216,8 @@ def make_view(world: World, settings: Settings, now: datetime) -> View:
         interruptions=spot_seen(world.memory, world.claims.values(), now) if spot else {},
         at_stake={pool.name: work_at_stake(pool, world.lrms.value, now) for pool in spot},
         maintenance=windows,
-        closed_for=closures(settings.pools.values(), windows, snapshot, now) if windows else {},
+        closed_for=closures(settings.pools.values(), windows, snapshot, now, kept) if windows else {},
+        kept_free=kept,
         _by_key={(instance.site, instance.launch_key): instance for instance in ours if instance.launch_key},
         _by_id={(instance.site, instance.id): instance for instance in ours},
     )

@@ -59,6 +59,11 @@ class Lrms(Protocol):
         """Add *site* to a pending job's constraint *original*; an empty site puts the original back."""
         ...
 
+    def reserve(self, name: str, begin: datetime, end: datetime, nodes: Sequence[str]) -> None:
+        """Have the reservation *name* keep exactly *nodes* free of jobs that could not end before *begin*; without
+        nodes it goes."""
+        ...
+
     def release(self, nodes: Sequence[str]) -> None:
         """Let the batch system allocate these powered-down nodes, which it powers up by itself; only where the reason
         is ours or empty."""

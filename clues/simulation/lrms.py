@@ -6,13 +6,14 @@ Between two steps of one command the connection may break (:attr:`SimLrms.half_w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from clues.errors import LrmsError
 from clues.model import ClusterSnapshot, Reservation, Settings
 from clues.ports import Provision
 from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import JobState, SimNode
+from clues.simulation.slurm_parts import JobState, SimNode, SimReservation
 from clues.simulation.timeline import Timeline
 
 
@@ -137,6 +138,15 @@ class SimLrms:
             raise LrmsError(f"job {job} was not pinned: its constraint is {one.constraint}")
         one.constraint = wanted
         self._slurm.change(one)
+
+    def reserve(self, name: str, begin: datetime, end: datetime, nodes: Sequence[str]) -> None:
+        self._named(nodes)
+        kept = [one for one in self._slurm.reservations if one.name != name]
+        if nodes:
+            now = self._time.shown(self._time.passed)
+            start, ends = (self._time.passed + (at - now).total_seconds() for at in (begin, end))
+            kept.append(SimReservation(name, frozenset(nodes), start, ends))
+        self._slurm.reserve(kept)
 
     def bootstrap(self, node: str) -> Provision:
         return Provision()

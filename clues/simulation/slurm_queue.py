@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from operator import is_
 from random import Random
@@ -83,6 +83,11 @@ class SimQueue:
     def change(self, job: SimJob) -> None:
         """Something of a pending job has changed: hold, constraint."""
         self._changed(job)
+        self.wake()
+
+    def reserve(self, reservations: Iterable[SimReservation]) -> None:
+        """Have these reservations and no others."""
+        self.reservations[:] = reservations
         self.wake()
 
     def wake(self) -> None:

@@ -29,6 +29,7 @@ from lrms.slurm import (
     nodes,
     power,
     reservations,
+    reserving,
     spool,
     worker,
 )
@@ -204,6 +205,9 @@ class Slurm:
 
     def pin(self, job: str, site: str, original: str) -> None:
         self.commands.pin(job, site, original)
+
+    def reserve(self, name: str, begin: datetime, end: datetime, nodes: Sequence[str]) -> None:
+        reserving.reserve(self.commands, name, begin, end, nodes)
 
     def release(self, nodes: Sequence[str]) -> None:
         power.release(self.commands, nodes)

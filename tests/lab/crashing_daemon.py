@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -166,6 +167,9 @@ class _Lrms(_Around):
 
     def pin(self, job: str, site: str, original: str) -> None:
         self.effect("pin", lambda: self.inner.pin(job, site, original))
+
+    def reserve(self, name: str, begin: datetime, end: datetime, nodes: Sequence[str]) -> None:
+        self.effect("reserve", lambda: self.inner.reserve(name, begin, end, nodes))
 
     def bootstrap(self, node: str) -> Provision:
         provision: Provision = self.inner.bootstrap(node)

@@ -90,7 +90,7 @@ def run(labs: Labs, scenario: Scenario, points: tuple[str, ...]) -> Watch:
 
 #: No scenario of this lab reaches these. Several VMs in one call are nothing that the local connector makes; the
 #: simulation kills the daemon around them. The orders for eager pools have no scenario yet.
-NOT_HERE = ("launch_together", "release", "power_up", "give_up", "annotate", "forget")
+NOT_HERE = ("launch_together", "release", "power_up", "give_up", "annotate", "forget", "reserve")
 
 
 def test_every_move_and_every_action_has_a_scenario() -> None:

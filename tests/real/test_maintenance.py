@@ -34,9 +34,39 @@ def test_what_runs_goes_on_and_what_comes_goes_elsewhere(cluster: Trial) -> None
     cluster.wait_empty()
     assert "maintenance" in cluster.last_claim(first.node).reason
 
+    assert not reserved(cluster)
+
     ordered(cluster, "maintenance", "cancel", "1")
     (again,) = cluster.completes(cluster.submit())
     assert cluster.claim_at(again.address).offer.site == site
+    cluster.settle()
+
+
+def reserved(cluster: Trial) -> str:
+    """What Slurm has reserved."""
+    text = cluster.front.run(["scontrol", "-o", "show", "reservation"]).stdout
+    return "" if text.startswith("No reservations") else text
+
+
+def test_short_jobs_use_its_nodes_until_it_begins_and_long_ones_go_elsewhere(cluster: Trial) -> None:
+    """An endless job that waits does not close the site, as Slurm itself keeps it off."""
+    first = cluster.running(cluster.submit("--exclusive", seconds=15))
+    site = cluster.claim_at(first.address).offer.site
+    (other,) = set(cluster.plan.vms) - {site}
+    ordered(cluster, "maintenance", site, "--from", "+30min", "--to", "+1h")
+    cluster.until("the reservation", lambda: f"Nodes={first.node} " in reserved(cluster))
+    endless = cluster.front.sbatch("hostname -I >endless; sleep 0.3", "--time=60", f"--nodelist={first.node}")
+    short = cluster.submit(f"--nodelist={first.node}")
+    (run,) = cluster.completes(short)
+    assert run.address == first.address
+    assert "DRAIN" not in cluster.front.node_flags(first.node)
+    assert cluster.front.job_state(endless) == "PENDING"
+    cluster.wait_empty()
+    cluster.until("the reservation to be gone", lambda: not reserved(cluster))
+    cluster.completes(endless)
+    address = (cluster.home / "endless").read_text().split()[0]
+    assert cluster.claim_at(address).offer.site == other
+    ordered(cluster, "maintenance", "cancel", "2")
     cluster.settle()
 
 
@@ -52,6 +82,6 @@ def test_a_job_that_it_finds_running_is_told_of_and_goes_on(cluster: Trial) -> N
     waiting = cluster.submit(f"--constraint={site}")
     cluster.until("it to be blocked", lambda: cluster.verdict(waiting) == "blocked")
     assert "maintenance" in cluster.explain(waiting)
-    ordered(cluster, "maintenance", "cancel", "2")
+    ordered(cluster, "maintenance", "cancel", "3")
     cluster.completes(waiting)
     cluster.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -93,6 +94,9 @@ class Recorder:
 
     def pin(self, job: str, site: str, original: str) -> None:
         self._ask("pin", job, site, original)
+
+    def reserve(self, name: str, begin: datetime, end: datetime, nodes: Sequence[str]) -> None:
+        self._ask("reserve", name, begin, end, nodes)
 
     def release(self, nodes: Sequence[str]) -> None:
         self._ask("release", nodes)

@@ -131,10 +131,10 @@ COMMAND = Command(
     summary="have a site empty for a time: nothing bought that could not end before, no job killed",
     run=_run,
     arguments=_arguments,
-    about="Until it begins, jobs go to the site only if their time limit ends before. As soon as a pending job could "
-    "start there that might not, and in any case an hour ahead, the site's nodes take no new jobs; running ones go on, "
-    "and VMs are ended when they are idle. Whatever still runs when it begins runs on, and is listed. Afterwards the "
-    f"site is used as before. A time: {HOW}, on this machine's clocks.",
+    about="Until it begins, jobs go to the site only if their time limit ends before: Slurm is given a reservation of "
+    "the site's nodes. An hour ahead nothing more is bought there. Then its nodes take no new jobs; running ones go "
+    "on, and are listed, and VMs are ended when they are idle. Afterwards the site is used as before. "
+    f"A time: {HOW}, on this machine's clocks.",
     examples=(
         ("clues maintenance aws --from 'Sat 08:00' --to +4h", "four hours on the next Saturday"),
         ("clues maintenance upv --from now --to 'tomorrow 08:00'", "from now on"),

@@ -184,6 +184,9 @@ class ToySlurm:
             raise LrmsError(f"job {job} was not pinned: its constraint is {one.constraint}")
         one.constraint = wanted
 
+    def reserve(self, name: str, begin: datetime, end: datetime, nodes: Sequence[str]) -> None:
+        self._answer()
+
     def bootstrap(self, node: str) -> Provision:
         return Provision()
 
