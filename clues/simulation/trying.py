@@ -69,7 +69,7 @@ class TryWatch:
                 self._tried[key] = Tried(failed)
 
     def _look(self, key: str, tried: Tried, claim: Claim) -> None:
-        if claim.listed_at is not None and claim.state in COMING:
+        if claim.listed_at is not None and (claim.state in COMING or claim.state is ClaimState.READY):
             tried.worked.add(claim.key)
         if len(tried.worked) >= WORKED:
             self._tell(f"{key} is held back although {len(tried.worked)} VMs of it have come", key, claim.key)
