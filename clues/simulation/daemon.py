@@ -15,11 +15,10 @@ from typing import Any, Protocol
 from clues.executor import Executor
 from clues.model import Action, Claim, LaunchRequest, Settings
 from clues.ports import Clock, Connector, Lrms, Overlay
-from clues.reconciler import Books, Counter, Observer, Reconciler
-from clues.reconciler.observer import BREATH
+from clues.reconciler import Books, Counter
 from clues.simulation.ledger import SimLedger, Witness
-from clues.simulation.naps import DOZE, Naps
-from clues.simulation.sameness import Sameness
+from clues.simulation.naps import Naps
+from clues.simulation.quiet import QuietObserver, QuietReconciler
 from clues.simulation.timeline import Event, Timeline
 from clues.simulation.workers import SimWorkers
 
@@ -98,8 +97,10 @@ class SimDaemon:
         self.workers.after_effect = around.hooks.after_effect
         self.books = Books(self.ledger, self.clock.now(), around.settings.budgets.time_zone)
         self.books.unseen = set(around.settings.sites)
-        self.observer = Observer(around.lrms, self.workers, self.clock, around.settings.pace)
-        self.reconciler = Reconciler(CLUSTER, around.settings, self.books, self.observer, around.overlay, self.clock)
+        self.observer = QuietObserver(around.lrms, self.workers, self.clock, around.settings.pace)
+        self.reconciler = QuietReconciler(
+            CLUSTER, around.settings, self.books, self.observer, around.overlay, self.clock
+        )
         self.reconciler.cpu_clock = around.time.monotonic  # to ask for CPU time takes longer than many a tick
         executor = SimExecutor(self.workers, around.lrms, dict(around.connectors), around.request, self.reconciler)
         executor.hooks, executor.lanes = around.hooks, self.workers
@@ -107,7 +108,6 @@ class SimDaemon:
         self.reconciler.use(executor)
         self.counter = Counter(self.reconciler, self.books, self.observer, self.clock)
         self.observer.looked = self._looked
-        self._same = Sameness(self)
         self.up = True
         self._wake_in(0.0)
 
@@ -165,14 +165,16 @@ class SimDaemon:
             self._around.hooks.failed(error)
             return None
 
+    def nap(self, naps: Naps) -> None:
+        """Look from now on only when something may come of it."""
+        self.naps, self.reconciler.naps = naps, True
+
     def _looked(self) -> None:
-        """Decide, unless the last decision still holds."""
-        if self.naps is None:
-            self.reconciler.tick()
-        elif not self._same.holds(self._around.time.passed):
-            self.reconciler.tick()
-            if self.reconciler.published is not None:
-                self._same.decided(self.naps.lasts(self.reconciler.published))
+        """Decide; then sleep, should the daemon nap."""
+        self.reconciler.tick()
+        published = self.reconciler.published
+        if self.naps is not None and published is not None and not self.naps.goes_on(published):
+            self._doze()
 
     # --- naps ---
 
@@ -183,27 +185,25 @@ class SimDaemon:
             self._pump()
 
     def list_now(self) -> None:
-        """Have it ask for what VMs there are; the answer is followed by a look at Slurm, so none is needed before."""
+        """Have it ask what is due; an answer that tells something new is followed by a look at Slurm."""
         if self.up:
-            if not self._is_hurried():
-                self.observer._next_look = self.clock.now() + timedelta(seconds=DOZE)
             self._pump()
 
     def rest(self) -> None:
         """Go on napping; idle nodes may have been left since the last look."""
         if self.up:
-            self._wake_in(self._nap(0.0))
+            self._doze()
+            self._pump()
+
+    def _doze(self) -> None:
+        """Look again only when something may come of time alone."""
+        published = self.reconciler.published
+        if self.naps is not None and published is not None:
+            wait = self.naps.lasts(published) - self._around.time.passed
+            self.observer.rest(self.clock.now() + timedelta(seconds=wait))
 
     def _nap(self, seconds: float) -> float:
-        """Return how long to sleep: until the next look is due, or, when the last tick did nothing and nothing is under
-        way, until something may come of time alone."""
-        published = self.reconciler.published
-        if self.naps is None or published is None or not self.workers.idle or self._is_hurried():
+        """Return how long to sleep: until the next look is due, whatever else is not urgent."""
+        if self.naps is None or self.reconciler.published is None or self.observer.hurried:
             return seconds
-        if published.plan.notes or published.plan.actions:
-            return seconds  # a claim has moved, and may go on; what was merely written down changes nothing
-        return max(seconds, self.naps.lasts(published) - self._around.time.passed)
-
-    def _is_hurried(self) -> bool:
-        """Whether the next look is due sooner than its rhythm says."""
-        return self.observer._next_look <= self.observer._last_look + BREATH
+        return max(seconds, (self.observer.next_look - self.clock.now()).total_seconds())

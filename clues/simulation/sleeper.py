@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from clues.executor import Executor
 from clues.ports import Clock
-from clues.reconciler import Books, Observer, Reconciler
+from clues.reconciler import Books
 from clues.simulation.ledger import SimLedger
+from clues.simulation.quiet import QuietObserver, QuietReconciler
 
 
 class Sleeper(Protocol):
@@ -17,11 +17,8 @@ class Sleeper(Protocol):
     clock: Clock
     ledger: SimLedger
     books: Books
-    observer: Observer
-    reconciler: Reconciler
-
-    @property
-    def executor(self) -> Executor: ...
+    observer: QuietObserver
+    reconciler: QuietReconciler
 
     def look_now(self) -> None: ...
 

@@ -111,7 +111,7 @@ class World(Watcher):
         self.daemon = SimDaemon(self._around, self.ledger)
         if design.naps:
             self.ledger.lazy = True
-            self.daemon.naps = Naps(self.time, self.slurm, self.daemon)
+            self.daemon.nap(Naps(self.time, self.slurm, self.daemon))
         self.machines = Machines(
             self.time, self.chance, self.slurm, self.clouds, self.overlay, lambda: self.daemon, self.story.tell
         )
@@ -198,6 +198,8 @@ class World(Watcher):
         for vm in self.clouds[site].living():
             if not vm.is_router:
                 self.slurm.look_after(vm.node)
+        if self.daemon.naps is not None:
+            self.daemon.naps.tunnels_changed()
 
     def blind(self) -> bool:
         """Whether the daemon cannot see or act now."""
@@ -284,7 +286,8 @@ class World(Watcher):
         else:
             self.slurm.look_after(vm.node)
         self.vm_ended(vm)
-        self._cloud_changed(vm.site)
+        if vm.state is not InstanceState.STOPPING:  # which we asked for: nothing follows before it is gone
+            self._cloud_changed(vm.site)
 
     def moved(self, vm: SimVM) -> None:
         if vm.state is not InstanceState.RUNNING:  # of that alone nothing follows: it has to enrol first

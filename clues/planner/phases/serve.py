@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from clues.model import Claim, ClaimState, Node
 from clues.planner.claims.moves import fail, move
@@ -68,10 +69,19 @@ def _watch_use(claim: Claim, node: Node, view: View) -> Claim:
     if node.busy:
         used_at = used_at or view.now
     else:
-        idle_since = claim.idle_since or view.now
         # Jobs may come and go between two looks. A time yet to come was told by a clock that has been set back since.
-        if node.last_busy is not None and node.last_busy <= view.now:
-            idle_since = max(idle_since, node.last_busy)
+        last_busy = node.last_busy if node.last_busy is not None and node.last_busy <= view.now else None
+        idle_since = claim.idle_since or _emptied_at(claim, last_busy, view)
+        idle_since = max(idle_since, last_busy or idle_since)
     if (opened_at, used_at, idle_since) == (claim.opened_at, claim.used_at, claim.idle_since):
         return claim
     return replace(claim, opened_at=opened_at, used_at=used_at, idle_since=idle_since)
+
+
+def _emptied_at(claim: Claim, last_busy: datetime | None, view: View) -> datetime:
+    """Return when the last job left a node that had one at the last look: by Slurm's word, but no earlier than that
+    look, whatever its clock says."""
+    seen_at = view.world.seen.at
+    if claim.opened_at is None or last_busy is None or seen_at is None:
+        return view.now
+    return min(view.now, max(last_busy, seen_at, claim.opened_at))

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from clues.model import Boots, Claim, ClaimState, Memory, Operator, Pace, Settings, Warm, Window, Wish
+from clues.model import Boots, Claim, ClaimState, Memory, Operator, Pace, Seen, Settings, Warm, Window, Wish
 from clues.planner.queue.room import find_room
 from clues.planner.supply import let_go
 from clues.planner.view import make_view
@@ -198,6 +198,23 @@ def test_short_jobs_that_no_look_saw_are_use_too() -> None:
     seen = make_node("cpu-1", IDLE, last_busy=ago(minutes=1))
     world = cluster((), [idle_claim(minutes=11)], nodes=[seen])
     assert state_of(plan(world), world) is READY
+
+
+@pytest.mark.parametrize(
+    ("ended", "seen_at", "since"),
+    [
+        pytest.param(3, 5, 3, id="it ended since the last look"),
+        pytest.param(300, 5, 5, id="the clock was set back since: it was busy at the last look"),
+        pytest.param(3, None, 0, id="there was no look before"),
+        pytest.param(None, 5, 0, id="Slurm does not tell"),
+    ],
+)
+def test_idle_time_runs_from_the_end_of_the_last_job(ended: int | None, seen_at: int | None, since: int) -> None:
+    seen = make_node("cpu-1", IDLE, last_busy=None if ended is None else ago(minutes=ended))
+    busy = replace(idle_claim(minutes=60), idle_since=None)
+    world = replace(cluster((), [busy], nodes=[seen]), seen=Seen(at=None if seen_at is None else ago(minutes=seen_at)))
+    (after,) = plan(world).claims
+    assert after.idle_since == ago(minutes=since)
 
 
 def test_a_last_use_that_is_yet_to_come_says_nothing() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from clues.model import Limits, Offer, Pool, Resources, Settings, Site, Warm, Window
 from clues.simulation.profiles import Delay
-from clues.simulation.sameness import Sameness
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
 from clues.simulation.trials.traces import TraceJob
@@ -58,17 +59,18 @@ def _both(settings: Settings, jobs: list[TraceJob], conditions: Conditions) -> t
 
 
 @pytest.mark.parametrize(
-    ("apart", "sizes", "vms", "nodes"),
+    ("apart", "sizes", "vms", "nodes", "seed"),
     [
-        pytest.param(900.0, (1, 8), None, 6, id="a job now and then"),
-        pytest.param(150.0, (1, 2, 4), None, 6, id="jobs that share nodes"),
-        pytest.param(60.0, (8,), 1, 3, id="more jobs than the pool can hold"),
-        pytest.param(300.0, (8, 16, 32), 2, 6, id="gangs"),
+        pytest.param(900.0, (1, 8), None, 6, 6, id="a job now and then"),
+        pytest.param(150.0, (1, 2, 4), None, 6, 6, id="jobs that share nodes"),
+        pytest.param(60.0, (8,), 1, 3, 6, id="more jobs than the pool can hold"),
+        pytest.param(300.0, (8, 16, 32), 2, 6, 6, id="gangs"),
+        pytest.param(300.0, (8, 16, 32), 2, 6, 8, id="gangs that can be had once others have ended"),
     ],
 )
-def test_naps_change_no_decision(apart: float, sizes: tuple[int, ...], vms: int | None, nodes: int) -> None:
+def test_naps_change_no_decision(apart: float, sizes: tuple[int, ...], vms: int | None, nodes: int, seed: int) -> None:
     # where a job comes within seconds of an idle node's end the two take different ways, as two real runs would
-    settings, jobs = _settings(vms, nodes), _jobs(16, apart, sizes, seed=6)
+    settings, jobs = _settings(vms, nodes), _jobs(16, apart, sizes, seed=seed)
     awake, napping = _both(settings, jobs, Conditions(boot=Delay(120)))
     assert len(awake.waits) == len(napping.waits) == len(jobs)
     assert napping.total.vms == awake.total.vms
@@ -80,21 +82,28 @@ def test_naps_change_no_decision(apart: float, sizes: tuple[int, ...], vms: int 
     assert napping.events < awake.events / 3
 
 
-@pytest.mark.parametrize(("vms", "nodes"), [(None, 6), (1, 3)])
-def test_a_look_that_shows_nothing_new_is_left_without_a_decision_and_nothing_else_is(
-    vms: int | None, nodes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings, jobs = _settings(vms, nodes), _jobs(16, 200.0, (1, 8, 16), seed=3)
-    left_out = []
-    whether = Sameness.holds
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"idle_auto": True}, id="idle times that are learnt"),
+        pytest.param({"consolidate": True}, id="nodes that are spared"),
+    ],
+)
+def test_naps_change_no_decision_where_more_than_the_idle_time_hangs_on_an_idle_node(more: dict[str, Any]) -> None:
+    settings, jobs = _settings(None), _jobs(12, 600.0, (1, 8, 16), seed=3)
+    settings = replace(settings, pools={name: replace(pool, **more) for name, pool in settings.pools.items()})
+    awake, napping = _both(settings, jobs, Conditions(boot=Delay(120)))
+    assert napping.total.vms == awake.total.vms
+    assert sorted(napping.waits) == pytest.approx(sorted(awake.waits), abs=SECONDS)
+    assert napping.total.cost == pytest.approx(awake.total.cost, rel=0.02)
 
-    def counted(self: Sameness, now: float) -> bool:
-        left_out.append(whether(self, now))
-        return left_out[-1]
 
-    monkeypatch.setattr(Sameness, "holds", counted)
-    without = run_trial("clues", settings, fit(jobs, settings), Conditions(boot=Delay(120)))
-    assert 0.02 < sum(left_out) / len(left_out) < 0.5
-    monkeypatch.setattr(Sameness, "holds", lambda self, now: False)
-    with_all = run_trial("clues", settings, fit(jobs, settings), Conditions(boot=Delay(120)))
-    assert (without.waits, without.total, without.events) == (with_all.waits, with_all.total, with_all.events)
+def test_a_vm_whose_boot_fails_is_missed_in_time() -> None:
+    """Nothing happens while it does not boot: its deadline alone ends it, and another one is bought."""
+    settings = _settings(None)
+    slow = replace(settings.pools["cpu"], boot_deadline=timedelta(minutes=4))
+    jobs = [TraceJob("1", 0.0, 60.0, 8)]
+    settings = replace(settings, pools={"cpu": slow})
+    awake, napping = _both(settings, jobs, Conditions(seed=2, boot=Delay(220, 0.3)))
+    assert napping.total.vms == awake.total.vms > 1
+    assert napping.waits == pytest.approx(awake.waits, abs=2 * SECONDS)
