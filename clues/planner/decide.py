@@ -186,6 +186,8 @@ def _buy_one(view: View, buyer: Buyer, name: str, reason: str) -> None:
 
 def _try_for_tasks(view: View, buyer: Buyer, outlooks: Mapping[str, Outlook]) -> None:
     """Try single VMs of pools whose boots failed lately, where a task waits that needs more at once than is risked."""
+    if not buyer.gates.too_large:
+        return
     blocked = {one.pool for one in outlooks.values() if one.verdict is Verdict.BLOCKED}
     for (name, offer), count in buyer.gates.too_large.items():
         pool = view.settings.pools[name]
@@ -212,6 +214,8 @@ def _notes_on(before: Claim | None, claim: Claim, now: datetime) -> list[Note]:
 
 def _granted(world: World, claims: Mapping[str, Claim]) -> tuple[str, ...]:
     """Return the nodes whose wish is fulfilled: on once it serves, off and drain once no VM is left."""
+    if not world.operator.wishes:
+        return ()
     live = {claim.node: claim for claim in claims.values() if claim.live}
     done = []
     for name, wish in world.operator.wishes.items():

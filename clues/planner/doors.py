@@ -45,6 +45,8 @@ class _Orders:
         self.drain: dict[str, list[str]] = defaultdict(list)
         self.power_off: dict[tuple[str, bool], list[str]] = defaultdict(list)
         self.bind: list[Bind] = []
+        #: which features are to be active, by pool, site, market and those that Slurm knows of
+        self.declared: dict[tuple[str, str, str, frozenset[str]], frozenset[str]] = {}
         #: nodes of eager pools
         self.release: list[str] = []
         self.power_up: list[str] = []
@@ -84,7 +86,9 @@ def door_actions(
         node = view.snapshot.nodes.get(name)
         if node is None or not node.understood:
             continue
-        mine = [claim for claim in by_node.get(name, ()) if not _is_second(claim, by_node[name])]
+        mine = by_node.get(name, [])
+        if len(mine) > 1:
+            mine = [claim for claim in mine if not _is_second(claim, mine)]
         if not mine and pool.mode is Mode.EAGER and (node.off or node.powering_up):
             spare[pool.name].append(node)
         elif not mine:
@@ -186,8 +190,11 @@ def _stopping(node: Node, claim: Claim, orders: _Orders) -> None:
 
 def _bind(node: Node, pool: Pool, claim: Claim, orders: _Orders) -> None:
     """The node's address, and its site as the active one among its features (both are lost on a reconfigure)."""
-    features = pool_features(pool, claim.offer)
-    declared = features & node.features if node.features else features
+    alike = (pool.name, claim.offer.site, claim.offer.market, node.features)
+    declared = orders.declared.get(alike)
+    if declared is None:
+        features = pool_features(pool, claim.offer)
+        declared = orders.declared[alike] = features & node.features if node.features else features
     address = claim.address
     if (address and node.address != address) or (node.features and node.active_features != declared):
         orders.bind.append(Bind(node.name, address or node.address, declared))

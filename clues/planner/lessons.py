@@ -64,11 +64,11 @@ def find_misread(view: View, claims: Mapping[str, Claim], outlooks: Mapping[str,
 
 
 def _stands_in_vain(claim: Claim, view: View) -> bool:
-    node = view.node(claim.node)
     if claim.state is not ClaimState.READY or claim.used_at or claim.opened_at is None:
         return False
     if is_eager(view, claim.node):
         return False  # Slurm has picked it, whatever it is used for in the end
+    node = view.node(claim.node)
     return node is not None and node.usable and waited(claim, claim.opened_at, view) >= view.settings.pace.misread_after
 
 

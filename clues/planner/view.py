@@ -40,6 +40,14 @@ from clues.planner.money.spot import Interruptions, expected_price, spot_seen, w
 #: After a start, purchases wait so long for the first word on prices: an offer without one would count as free.
 _PRICES_COME = timedelta(seconds=30)
 
+#: States of a VM in which it serves no more, in words.
+_LOST = {
+    InstanceState.GONE: "is terminated",
+    InstanceState.STOPPED: "is stopped",
+    InstanceState.ERROR: "is in error",
+    InstanceState.STOPPING: "is being stopped by somebody else",
+}
+
 #: A router in one of these carries its site's network, or soon will.
 CARRYING = COMING | {ClaimState.READY, ClaimState.DRAINING}
 
@@ -77,6 +85,14 @@ class View:
     def node(self, name: str) -> Node | None:
         """Return a node as Slurm has it now; None when Slurm does not know it or could not be read."""
         return None if self.snapshot is None else self.snapshot.nodes.get(name)
+
+    @cached_property
+    def claims_by_node(self) -> Mapping[str, Sequence[Claim]]:
+        """The world's claims, as the decision began."""
+        found: dict[str, list[Claim]] = {}
+        for claim in self.world.claims.values():
+            found.setdefault(claim.node, []).append(claim)
+        return found
 
     @cached_property
     def outside(self) -> Sequence[Node]:
@@ -168,12 +184,7 @@ class View:
         instance = self.instance(claim)
         site = claim.offer.site
         if instance is not None:
-            words = {
-                InstanceState.GONE: "is terminated",
-                InstanceState.STOPPED: "is stopped",
-                InstanceState.ERROR: "is in error",
-                InstanceState.STOPPING: "is being stopped by somebody else",
-            }.get(instance.state)
+            words = _LOST.get(instance.state)
             if words is None:
                 return ""
             return f"{site} says that VM {instance.id} {words}" + (f": {instance.fault}" if instance.fault else "")

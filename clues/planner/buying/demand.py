@@ -182,11 +182,9 @@ class _Telling:
         if not group.options:
             said = group.hopeless(self.queue.view, self.queue.snapshot)
             return Outlook(job.id, said.verdict, said.text, sites=said.others)
-        wanted = group.options[0].layout.nodes
-        text = (
-            f"needs {wanted} node{'s' if wanted > 1 else ''} of pool {group.options[0].pool.name}, none to be had now"
-        )
-        return Outlook(job.id, Verdict.BLOCKED, text, group.options[0].pool.name, nodes, dict(group.refusals))
+        wanted, pool = group.fewest_nodes, group.options[0].pool.name
+        text = f"needs {wanted} node{'s' if wanted > 1 else ''} of pool {pool}, none to be had now"
+        return Outlook(job.id, Verdict.BLOCKED, text, pool, nodes, group.refusals)
 
     def _together(self) -> None:
         """Make heterogeneous jobs whole: one component that cannot be had takes back the others' purchases."""

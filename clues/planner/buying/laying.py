@@ -52,7 +52,7 @@ class Demand:
     holds: dict[str, Hold] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(slots=True)
 class Laying:
     """How far one record of the queue has come."""
 
@@ -74,7 +74,7 @@ class Laying:
 
     @property
     def is_gang(self) -> bool:
-        return fewest_nodes(self.group) > 1
+        return self.group.fewest_nodes > 1
 
 
 class Queue:
@@ -168,9 +168,11 @@ class Queue:
 
     def use_room(self, laying: Laying) -> None:
         """Lay the tasks of a job on nodes that are open, on what was bought for it, then on any others."""
-        group = laying.group
+        group, version = laying.group, self.bins.version
+        if group.exhausted == version and not laying.own and (group.fewest_nodes == 1 or group.parted == version):
+            return  # as of most jobs of a long queue: others of its class have looked
         while laying.lacking:
-            nodes = 1 if not laying.is_gang else fewest_nodes(group)
+            nodes = group.fewest_nodes
             if (taken := self.from_room(group, only_open=True)) is not None:
                 for name, resources in laying.own[:nodes]:
                     self.bins.give_back(name, resources)
@@ -217,7 +219,7 @@ class Queue:
             if (site, nodes) not in known:
                 known[site, nodes] = self.one_by_one.present(group, site, option.layout)
             present = known[site, nodes]
-            if len(present) - option.layout.nodes > best[0] - fewest_nodes(group) or not best[1]:
+            if len(present) - option.layout.nodes > best[0] - group.fewest_nodes or not best[1]:
                 best = len(present), present
         if not best[1]:
             group.parted = self.bins.version  # what is there only becomes less
@@ -271,9 +273,4 @@ class Queue:
     def is_coming(self, laying: Laying) -> bool:
         """Whether as many nodes are on their way for a job as it needs, wherever they are counted."""
         job = laying.job
-        return not laying.group.refusals and 0 < job.count * fewest_nodes(laying.group) <= self._coming[job.id]
-
-
-def fewest_nodes(group: JobClass) -> int:
-    """Return how many nodes one task of a class takes at least."""
-    return group.options[0].layout.nodes if group.options else 1
+        return not laying.group.refusals and 0 < job.count * laying.group.fewest_nodes <= self._coming[job.id]

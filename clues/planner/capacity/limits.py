@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from clues.model import Claim, Limits, Offer, Resources
+from clues.model import Claim, Gpu, Limits, Offer, Resources, make_gpus
 
 
 @dataclass
@@ -26,9 +26,20 @@ class Used:
 def used_by_site(claims: Iterable[Claim]) -> dict[str, Used]:
     """Return what all live claims use; a claim counts from its purchase until the provider says its VM is gone."""
     used: dict[str, Used] = {}
+    sums: dict[str, list[int]] = {}
+    gpus: dict[str, list[Gpu]] = {}
     for claim in claims:
         if claim.live:
-            used.setdefault(claim.offer.site, Used()).add(claim.shape, claim.offer)
+            site, shape = claim.offer.site, claim.shape
+            if site not in used:
+                used[site], sums[site], gpus[site] = Used(), [0, 0], []
+            used[site].vms += 1
+            used[site].cost_per_hour += claim.offer.price_per_hour or 0.0
+            sums[site][0] += shape.cpus
+            sums[site][1] += shape.memory_mib
+            gpus[site] += shape.gpus
+    for site, one in used.items():
+        one.resources = Resources(sums[site][0], sums[site][1], make_gpus(gpus[site]))
     return used
 
 

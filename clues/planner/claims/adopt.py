@@ -43,15 +43,21 @@ def adopt(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], tu
 
 
 def _unknown(view: View, claims: Mapping[str, Claim]) -> Iterable[Instance]:
-    ids = {(claim.offer.site, claim.instance_id) for claim in claims.values() if claim.instance_id}
-    keys = {(claim.offer.site, claim.key): claim.instance_id for claim in claims.values()}
-    for listing in view.listings.values():
-        for instance in listing.instances:
-            ours = instance.cluster == view.world.cluster and instance.state is not InstanceState.GONE
-            # a launch key that another instance carries too makes this one a second VM
-            known = keys.get((instance.site, instance.launch_key)) == "" or (instance.site, instance.id) in ids
-            if ours and not known:
-                yield instance
+    ours = [
+        instance
+        for listing in view.listings.values()
+        for instance in listing.instances
+        if instance.cluster == view.world.cluster
+        and instance.state is not InstanceState.GONE
+        and not _is_of(claims.get(instance.launch_key), instance)
+    ]
+    # what is left carries no launch key of ours, or one that another instance carries too: then it is a second VM
+    ids = {(claim.offer.site, claim.instance_id) for claim in claims.values()} if ours else set()
+    return [instance for instance in ours if (instance.site, instance.id) not in ids]
+
+
+def _is_of(claim: Claim | None, instance: Instance) -> bool:
+    return claim is not None and claim.offer.site == instance.site and claim.instance_id in ("", instance.id)
 
 
 def _likeliest_first(instance: Instance, view: View) -> tuple[bool, int, str]:

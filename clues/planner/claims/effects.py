@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -17,19 +17,27 @@ from clues.planner.view import View
 REPEAT_TERMINATE = timedelta(seconds=20)
 _LONGEST_REST = timedelta(minutes=2)
 
+#: Claims in one of these may have to be asked for, or ended.
+_ASKED = {ClaimState.LAUNCHING, ClaimState.STOPPING}
+
 
 def provider_actions(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], list[Action]]:
     """Return the claims with their calls counted (to be committed before the calls are made), and the calls."""
     changed: dict[str, Claim] = {}
     actions: list[Action] = []
     brake = view.settings.pace.destroys_per_tick
-    idle = [claim for claim in claims.values() if claim.key not in view.world.in_flight]
+    concerned = {one.node for one in claims.values() if one.state in _ASKED}
+    of_node: dict[str, list[Claim]] = {name: [] for name in concerned}
+    for claim in claims.values() if concerned else ():
+        if claim.node in concerned:
+            of_node[claim.node].append(claim)
+    idle = [one for one in claims.values() if one.state in _ASKED and one.key not in view.world.in_flight]
     due = {claim.key for claim in idle if claim.state is ClaimState.LAUNCHING and _launch_is_due(claim, view)}
     for claim in idle:
         if claim.key in due and (not claim.batch or (due.issuperset(claim.batch) and whole(claim, claims))):
             changed[claim.key] = replace(claim, launches=claim.launches + 1, launched_at=view.now, missing_since=None)
             actions.append(Launch(claim.key))
-        elif claim.state is ClaimState.STOPPING and brake > 0 and _terminate_is_due(claim, view, claims):
+        elif claim.state is ClaimState.STOPPING and brake > 0 and _terminate_is_due(claim, view, of_node[claim.node]):
             brake -= 1
             changed[claim.key] = replace(claim, terminated_at=view.now)
             actions.append(Terminate(claim.key, claim.offer.site, claim.instance_id))
@@ -75,7 +83,7 @@ def _sent_before_start(at: datetime | None, view: View) -> bool:
     return at is not None and started_at is not None and at < started_at
 
 
-def _terminate_is_due(claim: Claim, view: View, claims: Mapping[str, Claim]) -> bool:
+def _terminate_is_due(claim: Claim, view: View, of_node: Iterable[Claim]) -> bool:
     """Only when Slurm can start nothing on the node any more, and the VM is still there. Slurm knows no router."""
     in_slurm = claim.kind is not Kind.ROUTER
     if not claim.instance_id or (in_slurm and view.snapshot is None):
@@ -92,10 +100,7 @@ def _terminate_is_due(claim: Claim, view: View, claims: Mapping[str, Claim]) -> 
             return False  # whether it is gone is now for the listings to say
     if not in_slurm:
         return True
-    served_by_other = any(
-        one.node == claim.node and one.key != claim.key and one.state is not ClaimState.STOPPING
-        for one in claims.values()
-    )
+    served_by_other = any(one.key != claim.key and one.state is not ClaimState.STOPPING for one in of_node)
     node = view.node(claim.node)
     if node is None:
         return claim.node not in view.pool_by_node

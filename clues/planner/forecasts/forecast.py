@@ -33,7 +33,7 @@ from clues.model import (
 )
 from clues.planner.buying.laying import Demand
 from clues.planner.forecasts.boots import boot_time
-from clues.planner.forecasts.horizon import Ask, Horizon, rounded, share_of
+from clues.planner.forecasts.horizon import Ask, Ground, Horizon, rounded, share_of
 from clues.planner.forecasts.openings import Opening, openings
 from clues.planner.forecasts.spans import (
     AFTER_OPENING,
@@ -107,7 +107,7 @@ class _Oracle:
         self.of_pools: dict[tuple[str, str, Market, frozenset[str], frozenset[str]], int] = {}
         self.groups: dict[int, _Group] = {}
         #: many are expected to start together
-        self.told: dict[tuple[Span, str], Forecast] = {}
+        self.told: dict[tuple[Span | None, str], Forecast] = {}
         self.played = 0
         self.worlds: tuple[Horizon, Horizon, Horizon] | None = None
 
@@ -126,7 +126,7 @@ class _Oracle:
             return told if told.known else self._as_slurm_says(job, told)
         if outlook.verdict is Verdict.WAITS:
             return self._waiting(job)
-        return Forecast(waits_for=_ELSEWHERE.get(outlook.verdict, job.reason))
+        return self._untold(_ELSEWHERE.get(outlook.verdict) or job.reason)
 
     def _as_slurm_says(self, job: Job, told: Forecast) -> Forecast:
         """Return Slurm's own word where there is no other: its backfill sees what is not played here.
@@ -155,8 +155,8 @@ class _Oracle:
         if job.eligible is not None and job.eligible > now:
             return Forecast(early=job.eligible, waits_for="its begin time")
         if job.dependency:
-            return Forecast(waits_for="other jobs")
-        return Forecast(waits_for=_REASONS.get(job.reason, job.reason))
+            return self._untold("other jobs")
+        return self._untold(_REASONS.get(job.reason, job.reason))
 
     # --- nodes that are there, or on their way ---
 
@@ -281,13 +281,13 @@ class _Oracle:
 
     def _room(self) -> tuple[Horizon, Horizon, Horizon]:
         """Return all nodes that serve or will, with what of them comes free when."""
-        ends: dict[str, list[tuple[Job, Span]]] = {}
+        ends: dict[str, list[Span]] = {}
         for job in self.snapshot.jobs:
             if job.running:
                 span = self.runs.rest(job)
                 for name in job.nodes:
-                    ends.setdefault(name, []).append((job, span))
-        worlds = (Horizon(), Horizon(), Horizon())
+                    ends.setdefault(name, []).append(span)
+        ground = Ground()
         for name, node in self.snapshot.nodes.items():
             kind = self._kind(name, node)
             if kind is None:
@@ -298,14 +298,13 @@ class _Oracle:
                 free = 0.0 if node.used.cpus >= node.capacity.cpus else 1.0 - share_of(node.used, node.capacity)
                 frees = [(NOW, free)] if free > 0 else []
                 left = 1.0 - free
-                frees += [(span, left / len(running)) for _, span in running]
+                frees += [(span, left / len(running)) for span in running]
                 if not running and left > 0:  # who is there is not known, nor for how long
                     frees.append((UNKNOWN, left))
             else:
                 frees = [(self._ready(name), 1.0)]
-            for at, world in enumerate(worlds):
-                world.add(name, kind, [(span[at], share) for span, share in frees])
-        return worlds
+            ground.add(name, kind, frees)
+        return Horizon(ground, 0), Horizon(ground, 1), Horizon(ground, 2)
 
     def _kind(self, name: str, node: Node) -> int | None:
         """Return the number of the nodes that are alike once they are free; None: no job will run there."""
@@ -349,6 +348,13 @@ class _Oracle:
         if told is None:
             early, likely, late = (self._moment(seconds) for seconds in start)
             told = self.told[start, waits_for] = Forecast(early, likely, late, waits_for)
+        return told
+
+    def _untold(self, waits_for: str) -> Forecast:
+        """Return that nobody can say when, and what is waited for."""
+        told = self.told.get((None, waits_for))
+        if told is None:
+            told = self.told[None, waits_for] = Forecast(waits_for=waits_for)
         return told
 
     def _moment(self, seconds: float) -> datetime | None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from math import ceil, inf, log2
 
 from clues.model import Resources
+from clues.planner.forecasts.spans import Span
 
 #: Shares are not told apart finer than this.
 _LEAST_SHARE = 1 / 64
@@ -45,35 +46,56 @@ def rounded(share: float) -> float:
     return 2.0 ** ceil(log2(max(share, _LEAST_SHARE)) - _EPSILON)
 
 
+class Ground:
+    """Nodes with what of them comes free when, in each of the ways in which the queue may go on."""
+
+    def __init__(self) -> None:
+        self.frees: dict[str, Sequence[tuple[Span, float]]] = {}
+        #: by kind, the nodes that come free as a whole (as most do: one job holds them), and the others
+        self.whole: dict[int, list[tuple[Span, str]]] = {}
+        self.in_parts: dict[int, list[str]] = {}
+
+    def add(self, name: str, kind: int, frees: Sequence[tuple[Span, float]]) -> None:
+        """Add a node.
+
+        :param frees: when (in each of the ways) which share of it comes free. What never does is left out; when all
+            has come, all is free.
+        """
+        self.frees[name] = frees
+        if len(frees) == 1:
+            self.whole.setdefault(kind, []).append((frees[0][0], name))
+        else:
+            self.in_parts.setdefault(kind, []).append(name)
+
+    def when_free(self, name: str, way: int) -> list[tuple[float, float]]:
+        """Return when which share of a node comes free in one of the ways, the soonest first."""
+        events = sorted([(span[way], share) for span, share in self.frees[name]])
+        if events[-1:] and events[-1][0] == inf:
+            return [one for one in events if one[0] != inf]
+        rest = 1.0 - sum(share for _, share in events)
+        if events and rest > _EPSILON:
+            events[-1] = (events[-1][0], events[-1][1] + rest)
+        return events
+
+
 class Horizon:
     """One way in which the queue may go on."""
 
-    def __init__(self) -> None:
-        #: by node: (when, which share of it comes free), ascending; and its kind
-        self._free: dict[str, list[tuple[float, float]]] = {}
-        self._by_kind: dict[int, list[str]] = {}
+    def __init__(self, ground: Ground, way: int) -> None:
+        """:param way: its place in the spans of the ground."""
+        self._ground, self._way = ground, way
+        #: of the nodes that were looked at: (when, which share of it comes free), ascending; None: nothing ever does
+        self._free: dict[str, list[tuple[float, float]] | None] = {}
         self._heaps: dict[tuple[int, float], list[tuple[float, str]]] = {}
+        self._whole: dict[int, list[tuple[float, str]]] = {}
         #: nodes that were taken so far: the work that was done
         self.work = 0
-
-    def add(self, name: str, kind: int, frees: Iterable[tuple[float, float]]) -> None:
-        """Add a node with what of it comes free when; what never does is left out. When all has come, all is free."""
-        known = events = sorted(frees)
-        if events[-1:] and events[-1][0] == inf:
-            known = [one for one in events if one[0] != inf]
-        elif events:
-            rest = 1.0 - (events[0][1] if len(events) == 1 else sum(share for _, share in events))
-            if rest > _EPSILON:
-                known[-1] = (known[-1][0], known[-1][1] + rest)
-        if known:
-            self._free[name] = known
-            self._by_kind.setdefault(kind, []).append(name)
 
     def occupy(self, names: Iterable[str], share: float, start: float, run: float) -> None:
         """Have a job take its share of these nodes from *start* for *run* seconds; to be done before any :meth:`take`
         that comes after it in the queue."""
         for name in names:
-            events = self._free.get(name)
+            events = self._events(name)
             if events is not None:
                 _consume(events, share, start)
                 if start + run != inf:
@@ -108,7 +130,7 @@ class Horizon:
             if not heap:
                 break
             at, name = heappop(heap)
-            now = _when(self._free[name], ask.share)
+            now = self._when(name, ask.share)
             if now > at:  # somebody has taken of it since
                 if now != inf:
                     heappush(heap, (now, name))
@@ -119,10 +141,34 @@ class Horizon:
     def _heap(self, kind: int, share: float) -> list[tuple[float, str]]:
         heap = self._heaps.get((kind, share))
         if heap is None:
-            times = ((_when(self._free[name], share), name) for name in self._by_kind.get(kind, ()))
-            heap = self._heaps[kind, share] = [one for one in times if one[0] != inf]
-            heapify(heap)
+            whole, free = self._whole_of(kind), self._free
+            heap = [one for one in whole if one[1] not in free]
+            others = [*self._ground.in_parts.get(kind, ()), *(name for _, name in whole if name in free)]
+            self._heaps[kind, share] = heap
+            for name in others:
+                at = _when(self._events(name) or (), share)
+                if at != inf:
+                    heappush(heap, (at, name))
         return heap
+
+    def _whole_of(self, kind: int) -> list[tuple[float, str]]:
+        """Return when each node comes free that does so as a whole, the soonest first (which is a heap, too)."""
+        found = self._whole.get(kind)
+        if found is None:
+            times = [(span[self._way], name) for span, name in self._ground.whole.get(kind, ())]
+            found = self._whole[kind] = sorted(one for one in times if one[0] != inf)
+        return found
+
+    def _events(self, name: str) -> list[tuple[float, float]] | None:
+        if name not in self._free:
+            self._free[name] = (self._ground.when_free(name, self._way) or None) if name in self._ground.frees else None
+        return self._free[name]
+
+    def _when(self, name: str, share: float) -> float:
+        """Return when so much of a node is free."""
+        if name not in self._free and len(frees := self._ground.frees[name]) == 1:
+            return frees[0][0][self._way]
+        return _when(self._events(name) or (), share)
 
     def _put_back(self, found: Iterable[tuple[float, str, int]], share: float) -> None:
         for at, name, kind in found:

@@ -82,6 +82,7 @@ class Runs:
     def __init__(self, memory: Memory, now: datetime) -> None:
         self._shares = sorted(memory.runs) if len(memory.runs) >= _ENOUGH_RUNS else []
         self._now = now
+        self._seconds: dict[timedelta, float] = {}
         #: by how many shares a run has outlasted, the early and the likely one of the rest
         self._quantiles: dict[int, tuple[float, float]] = {}
 
@@ -97,7 +98,9 @@ class Runs:
     def _rest(self, limit: timedelta | None, elapsed: float) -> Span:
         if limit is None or limit <= timedelta(0):
             return UNKNOWN
-        whole = limit.total_seconds()
+        whole = self._seconds.get(limit)
+        if whole is None:
+            whole = self._seconds[limit] = limit.total_seconds()
         late = max(0.0, whole - elapsed)
         longer = bisect_right(self._shares, elapsed / whole)
         if longer == len(self._shares):  # nothing was learnt, or it has outlasted all of them

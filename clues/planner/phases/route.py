@@ -26,7 +26,7 @@ def step_planned(claim: Claim, view: View) -> Claim:
     """Launch once its predecessor is gone, whose address it takes over."""
     if wish := ending_wish(claim, view):
         return move(claim, ClaimState.GONE, f"operator: {wish}", view.now)
-    before = any(one.node == claim.node and one.key != claim.key for one in view.world.claims.values())
+    before = any(one.key != claim.key for one in view.claims_by_node.get(claim.node, ()))
     if before or view.world.operator.paused:
         return claim
     return move(claim, ClaimState.LAUNCHING, claim.reason, view.now)

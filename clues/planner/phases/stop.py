@@ -28,7 +28,7 @@ def step_stopping(claim: Claim, view: View) -> Claim:
     if not _is_gone(claim, view):
         return claim
     node = view.node(claim.node)
-    others = any(one.node == claim.node and one.key != claim.key for one in view.world.claims.values())
+    others = any(one.key != claim.key for one in view.claims_by_node.get(claim.node, ()))
     waited_for = node is not None and node.powering_up and is_eager(view, claim.node)  # it gets its next VM
     if not in_slurm or node is None or others or node.off or node.turning_off or waited_for:
         return move(claim, ClaimState.GONE, claim.reason, view.now)

@@ -80,6 +80,11 @@ class JobClass:
         return self._hopeless
 
     @cached_property
+    def fewest_nodes(self) -> int:
+        """How many nodes one of its tasks takes where it takes the fewest money."""
+        return self.options[0].layout.nodes if self.options else 1
+
+    @cached_property
     def spans(self) -> bool:
         """Whether its nodes may lie at different sites: a pool that allows it says so."""
         return any(option.pool.span for option in self.options)

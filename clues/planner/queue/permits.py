@@ -33,7 +33,7 @@ class Permits:
 
     def startable(self, job: Job) -> tuple[int, str]:
         """Take what a job needs; return how many of its tasks may start, and if that is none, why, in words."""
-        needs = self._needs(job)
+        needs = self._needs(job) if job.licenses or self._limits else {}
         if not needs:
             return job.count, ""
         counts = {key: max(0, self._left[key]) // each for key, each in needs.items()}

@@ -42,6 +42,8 @@ def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, fr
     pending = {job.id for job in snapshot.jobs if job.pending}
     for name in [name for name in snapshot.nodes if name in view.awake or name in by_node]:
         node, claim = snapshot.nodes[name], by_node.get(name)
+        if node.used.cpus >= node.capacity.cpus and name in running_on and node.usable:
+            continue  # full, as most of a busy cluster's
         pool = view.pool_by_node.get(name)
         if claim is not None and name not in running_on and _just_taken(view, node, claim, pending):
             node = replace(node, used=NOTHING)
@@ -63,7 +65,7 @@ def _likes(
         return None
     if node.usable:
         if node.used.cpus >= node.capacity.cpus:
-            return None  # as most of a busy cluster's
+            return None
         features = node.active_features or node.features
         site = claim.offer.site if claim is not None else ""
         return Likes(node.capacity, node.free, features, node.partitions, site, Origin.OPEN, reservations)

@@ -60,8 +60,9 @@ def at_once(pool: Pool, claims: Iterable[Claim]) -> int:
 def next_expiry(view: View, claims: Mapping[str, Claim]) -> datetime | None:
     """Return when something of this is to be looked at again although nothing happens."""
     moments: list[datetime] = []
-    for claim in claims.values():
-        pool = view.settings.pools.get(claim.pool)
+    pools = {name: pool for name, pool in view.settings.pools.items() if pool.max_age or pool.consolidate}
+    for claim in claims.values() if pools else ():
+        pool = pools.get(claim.pool)
         if pool is None or claim.state is not ClaimState.READY:
             continue
         if (ends := expires_at(pool, claim)) is not None:
@@ -76,13 +77,13 @@ def _replaced(
 ) -> Iterator[tuple[Claim, Leaving, str]]:
     """Yield old nodes, the oldest first, then those that differ and are idle."""
     mine = [one for one in claims.values() if one.pool == pool.name and one.state is ClaimState.READY]
-    mine.sort(key=lambda one: (one.created_at, one.node))
     if not mine or not could_be_replaced(view, pool):
         return
+    found = [(one, too_old(view, pool, one), differs(pool, one)) for one in mine]
+    found = [(one, old, other) for one, old, other in found if old or other]  # nearly all are as they should be
     differing = []
-    for claim in mine:
-        old, other = too_old(view, pool, claim), differs(pool, claim)
-        node = view.node(claim.node) if old or other else None  # nearly all of them are as they should be
+    for claim, old, other in sorted(found, key=lambda entry: (entry[0].created_at, entry[0].node)):
+        node = view.node(claim.node)
         if node is None or not node.usable or not node.understood or not view.reachable(claim):
             continue
         if is_spoken_for(claim, node) or (claim.node in wanted and not node.busy):

@@ -57,15 +57,16 @@ def let_go(
             claim for claim in claims.values() if claim.pool == pool.name and claim.serving and claim.key not in changed
         ]
         keep = warm_wanted(view, pool)
-        warm = sum(1 for claim in mine if is_warm(claim, view))
-        for claim in sorted(mine, key=_dearest_first):
-            if claim.state is not ClaimState.READY or claim.idle_since is None or not view.reachable(claim):
+        warm = sum(1 for claim in mine if is_warm(claim, view)) if keep else 0
+        idle_ones = [claim for claim in mine if claim.state is ClaimState.READY and claim.idle_since is not None]
+        for claim in sorted(idle_ones, key=_dearest_first):
+            if claim.idle_since is None or not view.reachable(claim):
                 continue
             kept = stay(view, pool, claim, wanted=claim.node in wanted)
             if kept is None or view.now < kept.until:
                 ends += [kept.until] if kept is not None else []
                 continue
-            counted = is_warm(claim, view)
+            counted = keep > 0 and is_warm(claim, view)
             if (counted and warm <= keep) or leaving >= brake:
                 continue
             warm -= counted
@@ -84,8 +85,8 @@ def let_go(
 def emptied(view: View, claims: Mapping[str, Claim]) -> dict[str, Claim]:
     """Return the serving claims of sites that are to be empty for a maintenance, as draining: all at once, for each of
     them could be given a job that does not end in time. Their jobs go on."""
-    found = {}
-    for claim in claims.values():
+    found: dict[str, Claim] = {}
+    for claim in claims.values() if view.closed_for else ():
         if claim.state is not ClaimState.READY or claim.kind is Kind.ROUTER or not view.reachable(claim):
             continue
         before = view.world.claims.get(claim.key)

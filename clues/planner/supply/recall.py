@@ -17,10 +17,12 @@ from clues.planner.view import View
 def recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) -> Iterable[Claim]:
     """Yield the draining claims that pending jobs would use, or that were closed for a maintenance, as ready."""
     for claim in claims.values():
+        if claim.state is not ClaimState.DRAINING:
+            continue
         node = view.node(claim.node)
         before = view.world.claims.get(claim.key)
         over = claim.leaving is Leaving.MAINTENANCE
-        if claim.state is not ClaimState.DRAINING or claim.by_operator or not (over or claim.node in wanted):
+        if claim.by_operator or not (over or claim.node in wanted):
             continue
         if view.closed_for_maintenance(claim):
             continue

@@ -35,7 +35,8 @@ def differs(pool: Pool, claim: Claim) -> str:
     """Return in words what would be ordered otherwise today; empty: nothing."""
     if not pool.drift or claim.adopted:
         return ""  # what an adopted VM was ordered as is not known
-    now = next((offer for offer in pool.offers if offer.key == claim.offer.key), None)
+    was = claim.offer
+    now = next((one for one in pool.offers if one is was or (one.site == was.site and one.key == was.key)), None)
     if now is None:
         return f"{claim.offer.key} is not offered any more"
     if now.image != claim.offer.image:
