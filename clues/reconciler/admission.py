@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from clues.model import Attach, Claim, Kind, Settings
@@ -76,6 +77,7 @@ def refused_address(claim: Claim, address: str, settings: Settings, claims: Iter
     return ""
 
 
+@lru_cache(maxsize=4096)  # each caller is held against all claims
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ipaddress.ip_address(text)

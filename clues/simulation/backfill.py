@@ -91,7 +91,10 @@ class Scheduler:
         return rooms
 
     def _has_room(self, node: SimNode) -> bool:
-        return node.open and node.used.cpus < node.capacity.cpus and not node.completing
+        # most nodes are closed
+        if "DRAIN" in node.flags or not node.open:
+            return False
+        return node.used.cpus < node.capacity.cpus and not (node.jobs and node.completing)
 
     def _fits(self, job: SimJob, node: SimNode, wanted: frozenset[str]) -> bool:
         if not wanted <= node.active or (job.exclusive and node.jobs):
@@ -108,7 +111,7 @@ class Scheduler:
         wanted = frozenset(job.constraint.split("&")) if job.constraint else frozenset()
         times: list[tuple[float, str]] = []
         for node in self._by_partition.get(job.partition, ()):
-            if not node.serving or not wanted <= node.active:
+            if "DRAIN" in node.flags or not node.serving or not wanted <= node.active:
                 continue
             if (when := self._past_maintenance(job, node, self._free_at(job, node))) < inf:
                 times.append((when, node.name))

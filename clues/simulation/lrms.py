@@ -41,7 +41,7 @@ class SimLrms:
         self._answer()
         slurm = self._slurm
         jobs = slurm.job_pictures()
-        partitions = {name: True for node in slurm.nodes.values() for name in node.partitions}
+        partitions = dict.fromkeys(slurm.partitions, True)
         return ClusterSnapshot(
             taken_at=self._time.shown(self._time.passed),
             nodes=slurm.pictures(),

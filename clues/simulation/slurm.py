@@ -49,6 +49,11 @@ class SimSlurm(SimQueue):
 
     # --- reading ---
 
+    @property
+    def partitions(self) -> Iterable[str]:
+        """All partitions, in the order of slurm.conf."""
+        return self._by_partition
+
     def pictures(self) -> dict[str, Node]:
         """Return all nodes as they are now; the same object while none of them has changed."""
         if self.touched:

@@ -124,8 +124,8 @@ class SimQueue:
                 self._job_pictures.pop(job.id, None)
 
     def _why(self, job: SimJob) -> str:
-        closed = [node.name for node in self._by_partition.get(job.partition, ()) if not node.serving]
-        return f"ReqNodeNotAvail, UnavailableNodes:{closed[0]}" if closed else "Resources"
+        closed = next((one.name for one in self._by_partition.get(job.partition, ()) if not one.serving), "")
+        return f"ReqNodeNotAvail, UnavailableNodes:{closed}" if closed else "Resources"
 
     def _start(self, job: SimJob, nodes: list[SimNode]) -> None:
         if job.tasks:

@@ -18,13 +18,10 @@ Deed = Callable[[], None]
 class Event:
     """Something that will happen, unless it is cancelled."""
 
-    __slots__ = ("at", "deed", "number")
+    __slots__ = ("at", "deed")
 
-    def __init__(self, at: float, number: int, deed: Deed | None) -> None:
-        self.at, self.number, self.deed = at, number, deed
-
-    def __lt__(self, other: Event) -> bool:
-        return (self.at, self.number) < (other.at, other.number)
+    def __init__(self, at: float, deed: Deed | None) -> None:
+        self.at, self.deed = at, deed
 
     def cancel(self) -> None:
         """Let it not happen."""
@@ -41,7 +38,8 @@ class Timeline:
         #: events that have happened
         self.count = 0
         self._epoch = epoch.timestamp()
-        self._heap: list[Event] = []
+        #: when, the how manieth, and what
+        self._heap: list[tuple[float, int, Event]] = []
         self._number = 0
 
     def after(self, seconds: float, deed: Deed) -> Event:
@@ -51,23 +49,23 @@ class Timeline:
     def at(self, when: float, deed: Deed) -> Event:
         """Have *deed* happen at a moment of the world's time."""
         self._number += 1
-        event = Event(max(when, self.passed), self._number, deed)
-        heappush(self._heap, event)
+        event = Event(max(when, self.passed), deed)
+        heappush(self._heap, (event.at, self._number, event))
         return event
 
     def next_at(self) -> float | None:
         """Return when the next event happens; None when none is left."""
-        while self._heap and self._heap[0].deed is None:
+        while self._heap and self._heap[0][2].deed is None:
             heappop(self._heap)
-        return self._heap[0].at if self._heap else None
+        return self._heap[0][0] if self._heap else None
 
     def step(self) -> bool:
         """Let the next event happen; return False when there is none."""
         while self._heap:
-            event = heappop(self._heap)
+            at, _, event = heappop(self._heap)
             if event.deed is None:
                 continue
-            self.passed = event.at
+            self.passed = at
             self.count += 1
             event.deed()
             return True
@@ -75,7 +73,7 @@ class Timeline:
 
     def tidy(self) -> None:
         """Drop cancelled events, which otherwise stay until their time has come."""
-        self._heap = [event for event in self._heap if event.deed is not None]
+        self._heap = [entry for entry in self._heap if entry[2].deed is not None]
         heapify(self._heap)
 
     # --- clocks ---

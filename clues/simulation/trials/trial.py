@@ -58,7 +58,7 @@ def run_trial(
     *,
     naps: bool = True,
 ) -> Outcome:
-    """Play the jobs; return what came of it.
+    """Play the jobs, which are used up by that; return what came of it.
 
     :param naps: leave out the ticks that would do nothing (:mod:`clues.simulation.naps`).
     """
@@ -90,9 +90,10 @@ def _made(meter: Meter, vm: SimVM) -> None:
 
 
 def _play(world: World, meter: Meter, fitted: Fitted, progress: Progress) -> None:
-    jobs = iter(fitted.jobs)
     last = fitted.jobs[-1][0] if fitted.jobs else 0.0
     left = len(fitted.jobs)
+    jobs = fitted.jobs[::-1]  # and nobody else holds them, so that those that have ended are forgotten
+    fitted.jobs.clear()
 
     def submit(job: SimJob) -> None:
         nonlocal left
@@ -101,9 +102,9 @@ def _play(world: World, meter: Meter, fitted: Fitted, progress: Progress) -> Non
         coming()
 
     def coming() -> None:
-        found = next(jobs, None)
-        if found is not None:
-            world.time.at(found[0] + 60.0, lambda: submit(found[1]))
+        if jobs:
+            at, job = jobs.pop()
+            world.time.at(at + 60.0, lambda: submit(job))
 
     step = max(60.0, last / POINTS)
 

@@ -37,6 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--openstack", action="store_true", help="with clouds: also against a real OpenStack")
     parser.add_argument("--jobs", type=int, default=600, help="with simulate: jobs of each trace (600)")
+    parser.add_argument(
+        "--year", type=int, metavar="JOBS", help="with simulate: play a whole year of so many jobs, and nothing else"
+    )
     parser.add_argument("--trace", type=Path, action="append", default=[], help="with simulate: a trace; repeatable")
     return parser
 
@@ -76,6 +79,8 @@ def _run(arguments: argparse.Namespace) -> list[Figure]:
     if name == "simulate":
         from tests.lab.bench import simulate
 
+        if arguments.year:
+            return simulate.play_year(arguments.year)
         return simulate.run(arguments.jobs, arguments.trace)
     if name == "planner":
         from tests.lab.bench import planner

@@ -11,6 +11,8 @@ a job of several nodes whatever nodes there are; so may ``clues`` here (``span: 
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,6 +57,39 @@ def run(jobs: int, traces: Sequence[Path]) -> list[Figure]:
     return figures
 
 
+def play_year(count: int) -> list[Figure]:
+    """Play a whole year of so many jobs, and tell how far it is as it goes."""
+    settings, apart = _crowd(), 365 * 86400.0 / count
+    fitted = fit(_jobs(count, apart), settings)
+    before, cpu, wall = _peak_mib(), time.process_time(), time.monotonic()
+    told = 0.0
+
+    def tell(share: float) -> None:
+        nonlocal told
+        if share >= told + 0.01:
+            told = share
+            spent = time.process_time() - cpu
+            print(f"{share:.0%}: {share * count / spent:.0f} jobs a CPU-second, {_peak_mib():.0f} MiB", file=sys.stderr)
+
+    outcome = run_trial("clues", settings, fitted, Conditions(), tell)
+    if len(outcome.waits) != count:
+        raise AssertionError(f"{count - len(outcome.waits)} jobs did not end")
+    spent = time.process_time() - cpu
+    return [
+        Figure("year_jobs", count, "jobs", "in 365 days, at all times of day"),
+        Figure("year_cpu_minutes", spent / 60, "min", f"under 10, for {YEAR:,} jobs"),
+        Figure("year_wall_minutes", (time.monotonic() - wall) / 60, "min"),
+        Figure("year_jobs_per_cpu_second", count / spent, "1/s", f"{YEAR / 600:.0f}"),
+        Figure("year_peak_memory", _peak_mib(), "MiB", f"{before:.0f} of it for the trace, before anything is played"),
+        Figure("year_vms", outcome.total.vms, "VMs"),
+        Figure("year_mean_wait", outcome.mean_wait, "s"),
+    ]
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def _policies(path: Path, jobs: int) -> list[Figure]:
     trace = read_trace(path, jobs)
     settings = _with_used_pools(_two_sites(), trace)
@@ -86,10 +121,11 @@ def _jobs_per_second(count: int) -> float:
     return count / (time.process_time() - began)
 
 
-def _jobs(count: int) -> list[TraceJob]:
+def _jobs(count: int, apart: float = 60.0) -> list[TraceJob]:
+    """Return short jobs, so many seconds apart on average."""
     chance, at, jobs = Random(1), 0.0, []
     for number in range(count):
-        at += chance.expovariate(1 / 60)
+        at += chance.expovariate(1 / apart)
         runs = chance.lognormvariate(6.5, 1.0)
         jobs.append(TraceJob(str(number), at, runs, chance.choice([1, 1, 2, 4, 8, 16]), runs * 2))
     return jobs
