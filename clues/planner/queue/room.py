@@ -78,7 +78,7 @@ def _likes(
     features = pool_features(pool, claim.offer)
     if claim.state is ClaimState.DRAINING:
         goes = claim.by_operator or claim.reclaimed_at is not None or claim.leaving in (Leaving.OLD, Leaving.DIFFERS)
-        leaves = goes or claim.opened_at is None or bool(view.lost(claim))
+        leaves = goes or claim.opened_at is None or node.drained_by_slurm or bool(view.lost(claim))
         if leaves or eager or not node.registered or (node.busy and claim.leaving is not Leaving.SPARE):
             return None
         origin = Origin.LEAVING

@@ -37,7 +37,9 @@ def recalled(view: View, claims: Mapping[str, Claim], wanted: frozenset[str]) ->
         kept = stay(view, pool, claim, wanted=True)
         if kept is not None and view.now >= kept.until:
             continue  # called back, it would be let go in the same breath, again and again
-        if node is not None and node.registered and not node.kept_by_admin and view.pool(claim) is not None:
+        if node is None or node.kept_by_admin or node.drained_by_slurm:
+            continue  # called back, it would be taken out again at the next look
+        if node.registered and view.pool(claim) is not None:
             why = "no maintenance is ahead any more" if over else "wanted again"
             yield replace(move(claim, ClaimState.READY, why, view.now), leaving=None)
 

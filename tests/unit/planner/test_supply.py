@@ -16,6 +16,7 @@ from clues.planner.view import make_view
 from tests.unit.builders import (
     BUSY,
     CLOSED,
+    CPU_SHAPE,
     IDLE,
     NOW,
     ago,
@@ -251,6 +252,16 @@ def test_neither_the_room_nor_the_recall_knows_what_never_passed_its_checks() ->
     seen = make_view(checked, make_settings(), NOW)
     assert len(list(find_room(seen, checked.claims, {}))) == 1
     assert [claim.state for claim in let_go(seen, checked.claims, {"cpu-1"}).changed.values()] == [READY]
+
+
+def test_neither_of_them_knows_what_slurm_took_out_for_a_fault() -> None:
+    """Called back it would be taken out again at the next look, and so on, while the job waits for it."""
+    for reason, known in (("Kill task failed", False), ("clues:stopping", True)):
+        node = make_node("cpu-1", CLOSED, reason=reason, capacity=CPU_SHAPE, partitions=frozenset({"cpu"}))
+        world = cluster([job()], [draining()], nodes=[node])
+        view = make_view(world, make_settings(), NOW)
+        assert bool(list(find_room(view, world.claims, {}))) is known
+        assert bool(let_go(view, world.claims, {"cpu-1"}).changed) is known
 
 
 def warm_from(hour: int, minute: int, nodes: int = 1) -> Settings:
