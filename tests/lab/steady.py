@@ -30,6 +30,7 @@ from clues.model import (
     Observed,
     Offer,
     Open,
+    Pin,
     Pool,
     PowerOff,
     Resources,
@@ -40,6 +41,7 @@ from clues.model import (
 )
 from clues.model.resources import Gpu
 from clues.planner import after_enrolment, after_launch
+from lrms.slurm.jobs import SEPARATOR
 from lrms.slurm.snapshot import RawSnapshot
 from tests.lab.synthetic import TAKEN_AT, as_raw, make_job, node_line, pending_record
 
@@ -124,6 +126,12 @@ class SteadyCluster:
         lines = "".join([machine.line() for machine in self._machines.values()])
         return as_raw(self._jobs.values(), pending, lines, len(self._machines), mark)
 
+    def charges(self) -> tuple[str, str]:
+        """Return what Slurm prints of the jobs' accounts, and the mark that its records end with."""
+        mark = f"{self._chance.getrandbits(128):032x}"
+        rows = [(one["JobArrayID"], f"account{int(one['UserName'][4:]) % 40}", "normal") for one in self._jobs.values()]
+        return "".join([SEPARATOR.join((*row, f"{mark}\n")) for row in rows]), mark
+
     def listings(self) -> dict[str, Observed[Listing]]:
         """Return what the sites list now."""
         found: dict[str, list[Instance]] = {site: [] for site in _SITES}
@@ -162,9 +170,13 @@ class SteadyCluster:
                         machine = self._machines[name]
                         machine.flags |= {"DRAIN", "POWERED_DOWN"}
                         machine.reason, machine.started = reason, "None"
-                case Bind(name, address):
-                    self._machines[name].address = address or "192.0.2.1"
-                    self._machines[name].bound = bool(address)
+                case Bind(name, address, features):
+                    machine = self._machines[name]
+                    machine.address = address or "192.0.2.1"
+                    machine.bound = len(features.intersection(_SITES)) == 1
+                    machine.site = next(iter(features.intersection(_SITES))) if machine.bound else machine.site
+                case Pin(job, site, original):
+                    self._jobs[job]["Feature"] = "&".join(part for part in (original, site) if part) or "(null)"
                 case _:
                     raise ValueError(f"nothing is known here of {action}")
         return answered
@@ -223,7 +235,8 @@ class SteadyCluster:
             self._number += 1
         record = make_job(self._chance, self._number, (), int(self.now.timestamp()))
         if gpus:
-            record |= {"Partition": "gpu", "tres-per-node": "gres:gpu:a10:1", "Feature": "upv", "NumNodes": "1"}
+            record |= {"Partition": "gpu", "tres-per-node": "gres:gpu:a10:1", "Feature": "upv", "MinMemory": "1000M"}
+            record |= {"NumNodes": "1", "MaxNodes": "1", "tres-alloc": "cpu=1,mem=1000M,node=1,billing=1"}
             record |= {"JobArrayID": record["JobID"], "NumTasks": "1", "NumCPUs": "1", "Reason": "Resources"}
         self._jobs[str(self._number)] = record
         return record
