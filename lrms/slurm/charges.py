@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from clues.model import ClusterSnapshot, Job, JobLimit
 from lrms.slurm.jobs import SEPARATOR, array_of
@@ -30,6 +31,7 @@ def charges_format(mark: str) -> str:
     return f"%i{SEPARATOR}%a{SEPARATOR}%q{SEPARATOR}{mark}"
 
 
+@lru_cache(maxsize=4096)
 def plain_account(text: str) -> str:
     """Return the name of an account or QOS, in small letters as Slurm keeps it; empty for what cannot be one."""
     name = text.lower()
@@ -63,7 +65,7 @@ class Charges:
         self._known = Told()
         self._until = 0.0
         #: of the last look, each job as it was read and as it was given on: the same gives the very same object
-        self._last: dict[str, tuple[Job, Job]] = {}
+        self._last: dict[str, tuple[Job, tuple[str, str], Job]] = {}
 
     def put_on(self, snapshot: ClusterSnapshot, ask: Callable[[], Told]) -> ClusterSnapshot:
         """Return the snapshot with all that; what the jobs have of it already stays.
@@ -77,15 +79,15 @@ class Charges:
             self._known = replace(told, charges={job.id: told.charges.get(job.id, ("", "")) for job in jobs})
             self._until, known = self._clock() + HOLDS, self._known.charges
         last, self._last = self._last, {}
+        charged = []
         for job in jobs:
-            self._last[job.id] = job, _charged(job, *known[job.id], last.get(job.id))
-        return replace(snapshot, jobs=tuple([self._last[job.id][1] for job in jobs]), limits=self._known.limits)
+            charge, before = known[job.id], last.get(job.id)
+            if before is None or before[0] is not job or before[1] != charge:
+                before = job, charge, _charged(job, *charge)
+            self._last[job.id] = before
+            charged.append(before[2])
+        return replace(snapshot, jobs=tuple(charged), limits=self._known.limits)
 
 
-def _charged(job: Job, account: str, qos: str, last: tuple[Job, Job] | None) -> Job:
-    account, qos = job.account or account, job.qos or qos
-    if (account, qos) == (job.account, job.qos):
-        return job
-    if last is not None and last[0] is job and (last[1].account, last[1].qos) == (account, qos):
-        return last[1]
-    return replace(job, account=account, qos=qos)
+def _charged(job: Job, account: str, qos: str) -> Job:
+    return replace(job, account=job.account or account, qos=job.qos or qos) if account or qos else job
