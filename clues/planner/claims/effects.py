@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from clues.model import Action, Claim, ClaimState, InstanceState, Kind, Launch, Terminate
+from clues.model.evolve import evolve
 from clues.planner.capacity.spread import spread
 from clues.planner.claims.batches import whole
 from clues.planner.eager import done_with, is_eager
@@ -35,11 +35,11 @@ def provider_actions(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str,
     due = {claim.key for claim in idle if claim.state is ClaimState.LAUNCHING and _launch_is_due(claim, view)}
     for claim in idle:
         if claim.key in due and (not claim.batch or (due.issuperset(claim.batch) and whole(claim, claims))):
-            changed[claim.key] = replace(claim, launches=claim.launches + 1, launched_at=view.now, missing_since=None)
+            changed[claim.key] = evolve(claim, launches=claim.launches + 1, launched_at=view.now, missing_since=None)
             actions.append(Launch(claim.key))
         elif claim.state is ClaimState.STOPPING and brake > 0 and _terminate_is_due(claim, view, of_node[claim.node]):
             brake -= 1
-            changed[claim.key] = replace(claim, terminated_at=view.now)
+            changed[claim.key] = evolve(claim, terminated_at=view.now)
             actions.append(Terminate(claim.key, claim.offer.site, claim.instance_id))
     return changed, actions
 

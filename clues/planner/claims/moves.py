@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from clues.lifecycle import may_move
 from clues.model import Claim, ClaimState, Instance
+from clues.model.evolve import evolve
 
 #: Failures of a VM that nobody can reach any more: what ran there is lost to Slurm, whatever the VM still does.
 OUT_OF_REACH = frozenset({"vanished", "stolen", "evicted"})
@@ -20,7 +20,7 @@ def move(claim: Claim, state: ClaimState, reason: str, now: datetime, *, failure
     if not may_move(claim.state, state):
         raise ValueError(f"claim {claim.key} may not go from {claim.state} to {state}")
     ended = now if state is ClaimState.GONE else None
-    return replace(claim, state=state, since=now, reason=reason, failure=failure or claim.failure, ended_at=ended)
+    return evolve(claim, state=state, since=now, reason=reason, failure=failure or claim.failure, ended_at=ended)
 
 
 def fail(claim: Claim, failure: str, reason: str, now: datetime) -> Claim:
@@ -39,4 +39,4 @@ def with_instance(claim: Claim, instance: Instance) -> Claim:
     if found == (claim.instance_id, claim.address, claim.mac, claim.listed_addresses):
         return claim  # as in nearly every tick
     instance_id, address, mac, listed_addresses = found
-    return replace(claim, instance_id=instance_id, address=address, mac=mac, listed_addresses=listed_addresses)
+    return evolve(claim, instance_id=instance_id, address=address, mac=mac, listed_addresses=listed_addresses)

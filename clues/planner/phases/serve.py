@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from clues.model import Claim, ClaimState, Node
+from clues.model.evolve import evolve
 from clues.planner.claims.moves import fail, move
 from clues.planner.eager import done_with, is_eager
 from clues.planner.phases.common import ending_wish, held, reclaimed, unwanted
@@ -58,7 +58,7 @@ def step_draining(claim: Claim, view: View) -> Claim:
     cut_off = not (view.reachable(claim) or node.registered or node.off or claim.by_operator)
     if not node.understood or node.busy or not (node.closed or node.off) or cut_off:
         if claim.held_by and not node.closed:
-            claim = replace(claim, held_by="")  # the admin has released it: nothing of theirs is left to put back
+            claim = evolve(claim, held_by="")  # the admin has released it: nothing of theirs is left to put back
         return _watch_use(claim, node, view)
     return move(claim, ClaimState.STOPPING, claim.reason, view.now)
 
@@ -75,7 +75,7 @@ def _watch_use(claim: Claim, node: Node, view: View) -> Claim:
         idle_since = max(idle_since, last_busy or idle_since)
     if (opened_at, used_at, idle_since) == (claim.opened_at, claim.used_at, claim.idle_since):
         return claim
-    return replace(claim, opened_at=opened_at, used_at=used_at, idle_since=idle_since)
+    return evolve(claim, opened_at=opened_at, used_at=used_at, idle_since=idle_since)
 
 
 def _emptied_at(claim: Claim, last_busy: datetime | None, view: View) -> datetime:
