@@ -4,7 +4,8 @@ Bounded is what runs on new nodes: who runs on the open ones Slurm decides, by p
 pool at one site with a filling. Rows are what has to run, and every limit that the sites, their providers and the
 pools set. Where all maximal fillings can be told, the integer program over them is solved, and what HiGHS proves of
 it is the bound (its optimum, if it comes to an end). Else the linear program is, with fillings added while one exists
-that would make it cheaper; that none does is certain, as the most valuable filling is found exactly.
+that would make it cheaper; that none does is certain, as the most valuable filling is found exactly. Both know that
+nodes are whole where a limit is reached: no part of a node is bought that the limit does not allow as a whole one.
 
 Gangs: *G* gangs of *n* nodes can lie on nodes of one site with *c1*, *c2*, ... shares if, and only if, the sum of
 min(*ci*, *t*) is at least *n* x min(*G*, *t*) for every *t* (Gale and Ryser, 1957): no two shares of one gang are on
@@ -18,8 +19,9 @@ GiB.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import floor
 
 import highspy
 import numpy as np
@@ -64,7 +66,8 @@ def least_cost(instance: Instance, served: Mapping[str, tuple[int, int]], second
         return Bound(0.0, True, "nothing")
     limits: list[float] = []
     sources = _sources(instance, [ask.site for ask in asks], limits)
-    sources = [one for one in sources if any(_fits(need, one) for need in needs)]
+    sources = [one for one in sources if any(_fits(need, one) for need in needs) and _can_be_had(one, limits)]
+    sources = _in_whole_nodes(sources, limits)
     fillings: list[list[Pattern]] = []
     told, all_told = 0, True
     for one in sources:
@@ -80,12 +83,38 @@ def least_cost(instance: Instance, served: Mapping[str, tuple[int, int]], second
             gang if ask.nodes > 1 and gang * ask.nodes == slot else 0
             for ask, gang, slot in zip(asks, gangs, slots, strict=True)
         ]
-        return _integer(sources, fillings, slots, limits, whole, seconds)
+        found_whole = _integer(sources, fillings, slots, limits, whole, seconds)
+        if found_whole.exact:
+            return found_whole
+        return max(found_whole, _linear(sources, needs, slots, limits), key=lambda bound: bound.cost)
     return _linear(sources, needs, slots, limits)
 
 
 def _fits(need: Vector, source: _Source) -> bool:
     return all(map(int.__le__, need, source.size))
+
+
+def _can_be_had(source: _Source, limits: Sequence[float]) -> bool:
+    """Whether a limit allows one whole node: of a site with 32 CPUs no part of a node of 48 can be bought."""
+    return all(amount <= limits[row] + 1e-9 for row, amount in source.uses)
+
+
+def _in_whole_nodes(sources: Sequence[_Source], limits: list[float]) -> list[_Source]:
+    """Return the sources with what follows from limits for whole nodes, as limits of their own.
+
+    Of nodes with 4 GPUs or more a site with 9 has two: the sum of *u* x at most *L* gives, for whole *x*, the sum of
+    [*u* / *d*] x at most [*L* / *d*] for every *d* (Gomory and Chvátal).
+    """
+    uses = [dict(source.uses) for source in sources]
+    for row in range(len(limits)):
+        for part in sorted({one[row] for one in uses if row in one}):
+            most = floor(limits[row] / part + 1e-9)
+            if most < limits[row] / part - 1e-9:
+                for one in uses:
+                    if times := floor(one.get(row, 0.0) / part + 1e-9):
+                        one[len(limits)] = float(times)
+                limits.append(float(most))
+    return [replace(source, uses=tuple(one.items())) for source, one in zip(sources, uses, strict=True)]
 
 
 def _sources(instance: Instance, pinned: Sequence[str], limits: list[float]) -> list[_Source]:

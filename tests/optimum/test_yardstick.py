@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clues.planner import decide
+from tests.optimum import bound as bound_module
 from tests.optimum.bound import least_cost
 from tests.optimum.instances import Ask, Instance, PoolOf, SiteOf, make_instance
 from tests.optimum.peer import first_fit_decreasing
@@ -17,7 +20,7 @@ def planned(instance: Instance) -> Bill:
     return bill_of(decide(as_world(instance), as_settings(instance), NOW))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 4, 7, 14, 15, 16, 35, 56])
+@pytest.mark.parametrize("seed", [0, 1, 2, 4, 7, 11, 14, 15, 16, 30, 35, 56])
 def test_a_plan_keeps_every_rule_and_costs_hardly_more_than_it_must(seed: int) -> None:
     instance = make_instance(seed)
     bill = planned(instance)
@@ -49,6 +52,25 @@ def test_the_bound_is_the_optimum_that_one_finds_by_hand() -> None:
     bound = least_cost(tiny(asks), {"a": (9, 9)})  # eight on a large one, the ninth on a small one
     assert bound.exact
     assert bound.cost == pytest.approx(0.52)
+
+
+def test_the_bound_by_fractions_knows_what_whole_nodes_a_limit_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 4 CPUs half a large node would hold four tasks for 0.20; of 9 CPUs nine eighths of one would hold nine."""
+    monkeypatch.setattr(bound_module, "MOST_FILLINGS", 0)
+
+    def least(count: int, cpus: int) -> float:
+        instance = tiny(Ask("a", count, 1, 2))
+        return least_cost(replace(instance, sites={"aws": SiteOf("aws", cpus=cpus)}), {"a": (count, count)}).cost
+
+    assert least(4, 4) == pytest.approx(0.24)  # two small ones
+    assert least(8, 12) == pytest.approx(0.40)
+    assert least(12, 15) == pytest.approx(0.40 + 4 / 2 * 0.12)  # a large one and two small ones
+
+
+def test_a_bound_that_was_not_proven_in_time_is_no_lower_than_that_by_fractions() -> None:
+    asks = Ask("a", 9, 1, 2), Ask("b", 5, 3, 7)
+    bound = least_cost(tiny(*asks), {"a": (9, 9), "b": (5, 5)}, seconds=0.0)
+    assert bound.cost > 0.9
 
 
 def test_first_fit_decreasing_is_what_its_name_says() -> None:
