@@ -30,10 +30,11 @@ def test_the_most_valuable_filling_is_found(data: st.DataObject, tasks: list[tup
         Item(name, tuple((axis, amount) for axis, amount in enumerate(need) if amount), float(values[name]), most[name])
         for name, need in enumerate(tasks)
     ]
-    value, filling, _ = search(size, items, 0.0, 10**6)
-    assert value == best == sum(values[name] * count for name, count in filling.items())
-    assert all(count <= most[name] for name, count in filling.items())
-    assert search(size, items, float(best), 10**6)[1] == {}  # nothing is worth more
+    for room in (size, (*size, 1)):  # also where there are GPUs of several types
+        value, filling, _ = search(room, items, 0.0, 10**6)
+        assert value == best == sum(values[name] * count for name, count in filling.items())
+        assert all(count <= most[name] for name, count in filling.items())
+        assert search(room, items, float(best), 10**6)[1] == {}  # nothing is worth more
 
 
 def test_a_search_ends_when_it_has_looked_at_enough() -> None:

@@ -11,7 +11,7 @@ from clues.planner.buying.packing.gangs import Allotment, Place, allot, choose, 
 from clues.planner.buying.packing.lots import pack_lots
 from clues.planner.buying.packing.problem import Gang, Left, Placed, Problem, Source, Vector, Wanted
 from clues.planner.buying.packing.rounding import Rounder
-from clues.planner.buying.packing.shadow import Shadows, find_shadows
+from clues.planner.buying.packing.shadow import Column, Shadows, find_shadows
 from clues.planner.buying.packing.work import Work
 
 #: Shares of gangs, as a class of its own in one packing: of which class, where, and of how many gangs.
@@ -37,6 +37,10 @@ class Attempt:
         self.gangs: list[Gang] = []
         #: what tasks and limits were found to be worth
         self.hint: Shadows | None = None
+        #: the nodes that the program had where gangs take part in it
+        self.columns: Sequence[Column] = ()
+        #: how many gangs were to go where
+        self.allotted: Allotment = {}
         #: where fewer gangs could be had than were allotted, how many could
         self.short: dict[tuple[int, Place], int] = {}
 
@@ -68,11 +72,13 @@ class Attempt:
         gangs_first: bool = False,
         hint: Shadows | None = None,
         most: Allotment | None = None,
+        known: Sequence[Column] = (),
     ) -> dict[int, int]:
         """Pack, and return what found no place. Without *work*: the simple way.
 
         :param most: of gangs, how many can be had where an earlier attempt was short of them.
         :param gangs_first: gangs are placed before single tasks, on nodes of their own.
+        :param known: the program's nodes of another attempt, for this one's to begin with.
         :param hint: what tasks and limits are worth, as another attempt has found.
         """
         self.hint = hint
@@ -82,9 +88,11 @@ class Attempt:
         shadows = hint or Shadows(self._alone(classes, counts), [0.0] * len(self.left.rows), ())
         allotted: dict[tuple[int, Place], int] = {}
         if gangs and work:
-            shadows = self._shadows_of_all(counts, shadows.values, work.part(work.left // 2), most or {})
+            shadows = self._shadows_of_all(counts, shadows.values, work.part(work.left // 2), most or {}, known)
+            self.columns = shadows.columns
             if not gangs_first:
                 allotted = allot(self.problem.sources, classes, shadows.columns, gangs, most or {})
+        self.allotted = allotted
         if not allotted:
             self._place_all(gangs, counts, shadows)
         self._pack(counts, allotted, work, shadows)
@@ -93,12 +101,15 @@ class Attempt:
         self._prune()
         return {name: count for name, count in enumerate(counts) if count}
 
-    def _shadows_of_all(self, counts: Sequence[int], alone: Sequence[float], work: Work, most: Allotment) -> Shadows:
+    def _shadows_of_all(
+        self, counts: Sequence[int], alone: Sequence[float], work: Work, most: Allotment, columns: Sequence[Column]
+    ) -> Shadows:
         """Return the shadow prices of gangs and single tasks together."""
         sources, nothing = self.problem.sources, [0.0] * len(self.left.rows)
         needs = self._needs_of_all(counts, most)
         trial = Rounder(sources, needs, Left(self.left.rows), Work(0)).rest(alone, nothing, list(counts))
-        known = [(lot.source, lot.filling) for lot in trial]
+        known = [(column.source, column.filling) for column in columns]
+        known += [(lot.source, lot.filling) for lot in trial]
         return find_shadows(sources, needs, counts, alone, self.left.rows, work, known)
 
     # --- single tasks, and the shares of gangs as if they were some ---------------------------------------------------

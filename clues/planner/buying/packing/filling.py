@@ -30,6 +30,10 @@ class Needs:
     #: classes of which only so many may lie on one node
     most: Mapping[int, int]
 
+    def holds(self, name: int) -> bool:
+        """Whether a class fits here."""
+        return name in self.shares[0]
+
     def values_here(self, values: Sequence[float]) -> Sequence[float]:
         """Return what a task is worth here; of a gang, that is its share on one node."""
         if not self.gangs:
@@ -132,4 +136,6 @@ def _in_order(
                 free[axis] -= amount * count
             taken[name] = count
             value += values[name] * count
+            if not free[0]:  # whatever lies on a node takes CPUs
+                break
     return value, taken

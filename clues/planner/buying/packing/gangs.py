@@ -11,6 +11,7 @@ What could not be dealt is placed by :func:`choose`: on as few new nodes of one 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 from clues.planner.buying.packing.problem import Left, Source, Vector, Wanted
 from clues.planner.buying.packing.shadow import Column
@@ -96,15 +97,15 @@ def _in_blocks(holders: Sequence[tuple[int, int, object]], nodes: int, gangs: in
 
 
 def _in_turn(left: Mapping[int, int], nodes: int, gangs: int) -> list[tuple[int, ...]]:
-    shares = {node: min(count, gangs) for node, count in left.items() if count > 0}
+    most_left = [(-min(count, gangs), node) for node, count in left.items() if count > 0]
+    heapify(most_left)
     found: list[tuple[int, ...]] = []
-    while len(found) < gangs and len(shares) >= nodes:
-        chosen = tuple(sorted(shares, key=lambda node: (-shares[node], node))[:nodes])
-        found.append(chosen)
-        for node in chosen:
-            shares[node] -= 1
-            if not shares[node]:
-                del shares[node]
+    while len(found) < gangs and len(most_left) >= nodes:
+        chosen = [heappop(most_left) for _ in range(nodes)]
+        found.append(tuple(node for _, node in chosen))
+        for minus, node in chosen:
+            if minus < -1:
+                heappush(most_left, (minus + 1, node))
     return found
 
 

@@ -15,8 +15,9 @@ from clues.planner.buying.packing.problem import Packing, Problem, Unit
 from clues.planner.buying.packing.shadow import Shadows
 from clues.planner.buying.packing.work import Work
 
-#: how much may be done for one packing
+#: how much may be done for one packing; where there are many tasks half of it, as there rounding costs least
 WORK = 8_000_000
+_MANY = 2000
 _ROUNDS = 8
 #: over so many tasks the beginning of a queue that can be had is looked for, all looks together; then what was found
 #: stands, and the rest of the queue is left to who asked
@@ -25,16 +26,27 @@ _LOOKED_OVER = 60_000
 _FEW = 400
 #: where the program allots gangs to a place that cannot have them, it is asked so often to do otherwise
 _ALLOTTED = 3
+#: an attempt that begins with what the first has found is worth while with so much less work
+_CHEAPER = 4
 #: where so few classes are left out in part, it is looked whether that has to be
 _LEFT_OUT = 12
+#: for so many places it is tried whether gangs are better off elsewhere
+_ELSEWHERE = 4
 #: where so few classes have no place for all of their tasks, these are packed before the others
 _MENDED = 2
+#: and these tasks, if they are no more, with work that was meant for what comes after
+_HARDLY_ANY = 20
 
 
-def pack(problem: Problem, most: int = WORK) -> Packing:
-    """Return what to buy, and what of each class cannot be had."""
+def pack(problem: Problem, most: int | None = None) -> Packing:
+    """Return what to buy, and what of each class cannot be had.
+
+    :param most: how much may be done for it, where that is not to follow from how many tasks there are.
+    """
     queue = [(name, count) for name, count in problem.queue if count > 0]
     base = Attempt(problem)
+    if most is None:
+        most = WORK if sum(count for _, count in queue) <= _MANY else WORK // 2
     work = Work(most)
     out: dict[int, int] = {}
     looks = [_LOOKED_OVER]
@@ -42,7 +54,7 @@ def pack(problem: Problem, most: int = WORK) -> Packing:
         queue = _without_hopeless(base, queue, out)
         if not queue:
             break
-        trial, missing = _best_attempt(base, _counts(queue), work.part(work.left // 2))
+        trial, missing = _best_attempt(base, _counts(queue), work)
         if not missing or turn == _ROUNDS - 1 or _nobody_more_urgent(base, queue, missing, trial.hint, looks):
             base = trial
             _add(out, missing.items())
@@ -51,7 +63,7 @@ def pack(problem: Problem, most: int = WORK) -> Packing:
         ready = _longest(base, queue, hint, looks)
         first, rest = _split(queue, ready)
         if first:
-            trial, failed = _best_attempt(base, _counts(first), work.part(work.left // 2))
+            trial, failed = _best_attempt(base, _counts(first), work)
             if failed:  # it can be had by the simple way only
                 trial = base.again()
                 failed = trial.run(_counts(first), Work(0), hint=hint)
@@ -97,33 +109,48 @@ def _units(attempt: Attempt) -> list[Unit]:
     return list(units.values())
 
 
-def _best_attempt(base: Attempt, counts: Mapping[int, int], work: Work) -> tuple[Attempt, dict[int, int]]:
-    """Return the best of the ways to pack that are worth their time: what costs least of those that leave out least."""
+def _best_attempt(base: Attempt, counts: Mapping[int, int], whole: Work) -> tuple[Attempt, dict[int, int]]:
+    """Return the best of the ways to pack that are worth their time: what costs least of those that leave out least.
+
+    Half of the work that is left is for it; of the other half so much that hardly anything is left out.
+    """
+    work, mending = whole.part(whole.left // 2), whole.part(whole.left // 2)
     ways: list[tuple[Attempt, dict[int, int]]] = []
 
     def attempt(
         start: Attempt, wanted: Mapping[int, int], *, gangs_first: bool = False, most: Allotment | None = None
     ) -> None:
-        ways.append((start, start.run(wanted, work, gangs_first=gangs_first, most=most)))
+        known = ways[0][0].columns if ways else ()
+        ways.append((start, start.run(wanted, work, gangs_first=gangs_first, most=most, known=known)))
 
     before = work.left
     attempt(base.again(), counts)
-    once = before - work.left
+    again = (before - work.left) // (_CHEAPER if sum(counts.values()) <= _FEW else 1)
     short = dict(ways[-1][0].short)
     for _ in range(_ALLOTTED):  # gangs go elsewhere than where they could not be had
-        if not ways[-1][0].short or work.left < once:
+        if not ways[-1][0].short or work.left < again:
             break
         attempt(base.again(), counts, most=short)
         short |= ways[-1][0].short
     missing = min((missing for _, missing in ways), key=lambda missing: sum(missing.values()))
-    if 0 < len(missing) <= _MENDED and work.left >= once:  # what was left out comes first
-        start = base.again()
+    if 0 < len(missing) <= _MENDED and (work.left >= again or sum(missing.values()) <= _HARDLY_ANY):
+        start = base.again()  # what was left out comes first
+        work = mending if work.left < again else work
         if not start.run(missing, work):
             attempt(start, {name: count - missing.get(name, 0) for name, count in counts.items()})
     gangs = any(not base.problem.classes[name].single for name in counts)
-    if gangs and work.left >= once and (sum(counts.values()) <= _FEW or all(missing for _, missing in ways)):
+    if gangs and work.left >= again and (sum(counts.values()) <= _FEW or all(missing for _, missing in ways)):
         attempt(base.again(), counts, gangs_first=True)
-    return min(ways, key=lambda way: (sum(way[1].values()), way[0].cost()))
+    if gangs and sum(counts.values()) <= _FEW:
+        best = min(ways, key=_how_good)
+        for place, many in sorted(best[0].allotted.items(), key=lambda item: (item[1], item[0]))[:_ELSEWHERE]:
+            if work.left >= again:  # what if one gang fewer went there?
+                attempt(base.again(), counts, most={**short, place: many - 1})
+    return min(ways, key=_how_good)
+
+
+def _how_good(way: tuple[Attempt, dict[int, int]]) -> tuple[int, float]:
+    return sum(way[1].values()), way[0].cost()
 
 
 def _counts(queue: Iterable[tuple[int, int]]) -> dict[int, int]:

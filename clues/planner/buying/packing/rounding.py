@@ -19,6 +19,11 @@ _BETTERED = 60
 _ALIKE = 3
 _WIDEST = 6
 
+#: What a filling is worth, and how many tasks of each class it has.
+Filled = tuple[float, dict[int, int]]
+#: Classes, and how many tasks of each are left.
+_Pending = tuple[tuple[int, int], ...]
+
 
 @dataclass
 class Lot:
@@ -39,6 +44,10 @@ class Rounder:
         #: in which orders tasks are taken, with these values
         self._values: Sequence[float] = ()
         self._orders: dict[int, list[Order]] = {}
+        self._filled: dict[tuple[int, _Pending], Filled] = {}
+        #: by what limits are worth, the sources of each kind of nodes by price
+        self._ranked: list[tuple[Sequence[float], list[tuple[Needs, list[tuple[float, int]]]]]] = []
+        self._nothing = [0.0] * len(left.rows)
         self._parts = {source: dict(ready.entries) for source, ready in needs.items()}
 
     def whole(self, shadows: Shadows, counts: list[int]) -> list[Lot]:
@@ -55,49 +64,72 @@ class Rounder:
     def rest(self, values: Sequence[float], worth: Sequence[float], counts: list[int]) -> list[Lot]:
         """Buy for what is left by value for money, until nothing is left or nothing can be had."""
         lots: list[Lot] = []
+        groups = self._by_price(worth)
+        cheapest = [0] * len(groups)
         # there is only less to take: a filling stays the best as long as it can be had
-        known: dict[int, tuple[float, dict[int, int]]] = {}
-        prices = {
-            source: max(
-                1e-9, self.sources[source].price + sum(worth[row] * use for row, use in self.sources[source].uses)
-            )
-            for source in self.needs
-            if self.left.most(self.sources[source])
-        }
-        while any(counts):
+        known: list[Filled | None] = [None] * len(groups)
+        pending = self._pending(counts)
+        while pending:
             best: tuple[float, float, int, dict[int, int]] | None = None
-            for source, price in prices.items():
-                ready = self.needs[source]
-                found = known.get(id(ready))
+            self.work.spend(10 * len(groups))
+            for at, (ready, offers) in enumerate(groups):
+                if cheapest[at] >= len(offers):
+                    continue
+                found = known[at]
                 if found is None or any(counts[name] < count for name, count in found[1].items()):
-                    found = fill(ready, ready.values_here(values), counts, self._orders_of(ready, values))
-                    known[id(ready)] = found
-                    self.work.spend(len(ready.entries) * 4)
+                    found = known[at] = self._fill(ready, values, counts, pending)
                 value, filling = found
                 if not filling:
+                    cheapest[at] = len(offers)
                     continue
+                price = offers[cheapest[at]][0]
                 score = value / price
                 if best is None or score > best[0] + 1e-9 or (score > best[0] - 1e-9 and -price > best[1]):
-                    best = score, -price, source, filling
+                    best = score, -price, at, filling
             if best is None:
                 break
-            one = self.sources[best[2]]
-            times = min(counts[name] // count for name, count in best[3].items())
-            times = min(times, self.left.most(one))
-            lots.append(self._have(best[2], dict(best[3]), times, counts))
-            rows = {row for row, _ in one.uses}
-            for source in list(prices):  # which of them can still be had
-                other = self.sources[source]
-                if any(row in rows for row, _ in other.uses) and not self.left.most(other):
-                    del prices[source]
+            source = groups[best[2]][1][cheapest[best[2]]][1]
+            times = self.left.most(self.sources[source])
+            if not times:
+                cheapest[best[2]] += 1
+                continue
+            times = min(times, *(counts[name] // count for name, count in best[3].items()))
+            lots.append(self._have(source, dict(best[3]), times, counts))
+            pending = self._pending(counts)
         return lots
 
-    def _orders_of(self, ready: Needs, values: Sequence[float]) -> list[Order]:
+    @staticmethod
+    def _pending(counts: Sequence[int]) -> _Pending:
+        return tuple([(name, count) for name, count in enumerate(counts) if count])
+
+    def _fill(self, ready: Needs, values: Sequence[float], counts: Sequence[int], pending: _Pending) -> Filled:
+        """Fill a node for what is left; looked up where as much was left before."""
         if self._values is not values:
-            self._values, self._orders = values, {}
-        if id(ready) not in self._orders:
-            self._orders[id(ready)] = orders_of(ready, ready.values_here(values))
-        return self._orders[id(ready)]
+            self._values, self._orders, self._filled = values, {}, {}
+        key = id(ready), pending
+        found = self._filled.get(key)
+        if found is None:
+            here = ready.values_here(values)
+            if id(ready) not in self._orders:
+                self._orders[id(ready)] = orders_of(ready, here)
+            found = self._filled[key] = fill(ready, here, counts, self._orders[id(ready)])
+            self.work.spend(len(ready.entries) * 4)
+        return found
+
+    def _by_price(self, worth: Sequence[float]) -> list[tuple[Needs, list[tuple[float, int]]]]:
+        """Return what fits where, each with its sources from the cheapest on, where limits are worth so much."""
+        for known, found in self._ranked:
+            if known is worth:
+                return found
+        groups: dict[int, tuple[Needs, list[tuple[float, int]]]] = {}
+        for source, ready in self.needs.items():
+            one = self.sources[source]
+            price = max(1e-9, one.price + sum(worth[row] * use for row, use in one.uses))
+            groups.setdefault(id(ready), (ready, []))[1].append((price, source))
+        for _, offers in groups.values():
+            offers.sort()
+        self._ranked.append((worth, list(groups.values())))
+        return self._ranked[-1][1]
 
     def _cheaper_rest(self, values: Sequence[float], worth: Sequence[float], counts: list[int]) -> list[Lot]:
         """Buy for what is left: with what limits are worth, or as if they were worth nothing."""
@@ -109,7 +141,7 @@ class Rounder:
             return careful
         score, after = (sum(counts), self.cost(careful)), (list(counts), list(self.left.rows))
         counts[:], self.left.rows[:] = state
-        careless = self.rest(values, [0.0] * len(worth), counts)
+        careless = self.rest(values, self._nothing, counts)
         if (sum(counts), self.cost(careless)) < score:
             return careless
         counts[:], self.left.rows[:] = after
@@ -154,7 +186,7 @@ class Rounder:
             self.give_back(chosen, counts)
             moved = self._lay_into(others, counts)
             new = self._cheaper_rest(values, worth, counts)
-            if sum(counts) <= missing and self.cost(new) < before - 1e-7:
+            if (sum(counts), self.cost(new)) < (missing, before - 1e-7):
                 single = sorted([*others, *new], key=lambda lot: (self._use(lot, values), lot.source))
                 # what came as several is gone on with one by one
                 single = [one for lot in single for one in self._apart(lot)]

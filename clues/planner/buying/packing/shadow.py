@@ -79,11 +79,10 @@ def find_shadows(
         gangs, one = needs[source].gangs, sources[source]
         entries = [(rows[name], count / gangs.get(name, 1)) for name, count in filling.items()]
         entries += [(limit_rows[row], use) for row, use in one.uses if row in limit_rows]
-        if program.enter(entries, one.price, (source, filling)):
-            work.spend(program.size * program.size)
+        work.spend(program.enter(entries, one.price, (source, filling)))
 
     for source, filling in known:
-        if source in needs and filling and all(name in rows for name in filling):
+        if source in needs and filling and all(name in rows and needs[source].holds(name) for name in filling):
             enter(source, filling)
             work.spend(program.size)
     idle, turn, thorough = 0, 0, False
@@ -144,18 +143,19 @@ class _Program:
         self.covers = covers
         self.amounts = amounts
         self.costs = costs
-        self.inverse = [[float(row == column) for column in range(self.size)] for row in range(self.size)]
+        #: of the basis, by columns: most rows have few entries, so that most columns stay as they are
+        self.inverse = [[float(row == column) for row in range(self.size)] for column in range(self.size)]
         self.basis: list[tuple[int, Mapping[int, int]] | None] = [None] * self.size
         self.prices = list(costs)
 
     def enter(
         self, entries: Sequence[tuple[int, float]], cost: float, what: tuple[int, Mapping[int, int]] | None
-    ) -> bool:
-        """Let a column into the basis; False when it would change nothing."""
+    ) -> int:
+        """Let a column into the basis, and return in how many steps; 0 when it would change nothing."""
         reduced = cost - sum(self.prices[row] * value for row, value in entries)
         if reduced >= 0:
-            return False
-        moved = [sum(line[row] * amount for row, amount in entries) for line in self.inverse]
+            return 0
+        moved = self._moved(entries)
         leaving, least = -1, 0.0
         for row, change in enumerate(moved):
             if change > _TINY:
@@ -163,18 +163,30 @@ class _Program:
                 if leaving < 0 or ratio < least - _TINY or (ratio < least + _TINY and change > moved[leaving]):
                     leaving, least = row, ratio
         if leaving < 0:
-            return False
+            return 0
         pivot = moved[leaving]
-        line = [number / pivot for number in self.inverse[leaving]]
         amount = self.amounts[leaving] / pivot
-        for row, change in enumerate(moved):
-            if row != leaving and (change > _TINY or change < -_TINY):
-                self.inverse[row] = [old - change * new for old, new in zip(self.inverse[row], line, strict=True)]
-                self.amounts[row] = max(0.0, self.amounts[row] - change * amount)
-        self.inverse[leaving], self.amounts[leaving] = line, amount
-        self.prices = [old + reduced * new for old, new in zip(self.prices, line, strict=True)]
+        self.amounts = [max(0.0, old - change * amount) for old, change in zip(self.amounts, moved, strict=True)]
+        self.amounts[leaving] = amount
+        steps = 2 * self.size
+        for place, column in enumerate(self.inverse):
+            if column[leaving]:
+                number = column[leaving] / pivot
+                column = [old - change * number for old, change in zip(column, moved, strict=True)]
+                column[leaving] = number
+                self.inverse[place] = column
+                self.prices[place] += reduced * number
+                steps += self.size
         self.basis[leaving], self.costs[leaving] = what, cost
-        return True
+        return steps
+
+    def _moved(self, entries: Sequence[tuple[int, float]]) -> list[float]:
+        """Return by how much the amounts of the basis change for one of a column."""
+        (first, amount), *rest = entries
+        moved = [number * amount for number in self.inverse[first]]
+        for row, amount in rest:
+            moved = [old + number * amount for old, number in zip(moved, self.inverse[row], strict=True)]
+        return [0.0 if -_TINY < change < _TINY else change for change in moved]
 
     def tidy(self) -> None:
         """Let in what costs nothing and pays: more than is wanted of a class, less than is allowed of a limit."""
