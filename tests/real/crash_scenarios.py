@@ -39,26 +39,30 @@ def sides(*names: str) -> tuple[str, ...]:
     return tuple(f"{name}:{side}" for name in names for side in ("before", "after"))
 
 
+#: Where faults are waiting: of two sites at one price the one whose boots were seen to take less is chosen.
+AT_CESNET = "--constraint=cesnet"
+
+
 def life(lab: CrashLab) -> None:
     """One job: a node is bought for it, serves, is idle, and goes.
 
     Its VM takes longer to boot than a daemon does to start twice: one that has enrolled by then takes another way.
     """
     lab.faults("cesnet").add("boot", "slow-boot", seconds=20)
-    lab.submit()
+    lab.submit(AT_CESNET)
 
 
 def no_capacity(lab: CrashLab) -> None:
     """The first site refuses; the launch that is repeated because its answer was lost is refused as well."""
     lab.faults("cesnet").add("launch", "no-capacity", times=2)
-    lab.submit()
+    lab.submit(AT_CESNET)
 
 
 def quick_worker(lab: CrashLab) -> None:
     """The answer to the launch is lost and nothing can be listed: the worker itself tells that it is there."""
     lab.faults("cesnet").add("launch", "timeout-after-effect")
     lab.faults("cesnet").add("list", "api-error", times=None)
-    lab.submit()
+    lab.submit(AT_CESNET)
     lab.pass_points()
     lab.faults("cesnet").clear()
 
@@ -66,7 +70,7 @@ def quick_worker(lab: CrashLab) -> None:
 def build_error(lab: CrashLab) -> None:
     """The site accepts the launch and fails to build the VM."""
     lab.faults("cesnet").add("launch", "build-error")
-    lab.submit()
+    lab.submit(AT_CESNET)
 
 
 def wrong_gpus(lab: CrashLab) -> None:
@@ -83,14 +87,14 @@ def gang(lab: CrashLab) -> None:
 def taken_while_booting(lab: CrashLab) -> None:
     """An admin takes the node out of service before its VM has enrolled."""
     lab.faults("cesnet").add("boot", "slow-boot", seconds=3)
-    lab.submit()
+    lab.submit(AT_CESNET)
     lab.hold(lab.claim_in(S.BOOTING).node)
 
 
 def taken_while_joining(lab: CrashLab) -> None:
     """The same to a node whose slurmd has registered, and which waits for the other node of its gang."""
     lab.faults("cesnet").add("boot", "slow-boot", seconds=4)
-    lab.submit("--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=4")
+    lab.submit(AT_CESNET, "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=4")
 
     def waits() -> Claim | None:
         return next((one for one in lab.claims() if one.state is S.JOINING and one.ready_at), None)

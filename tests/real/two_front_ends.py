@@ -80,7 +80,9 @@ class TwoFrontEnds(Trial):
         super().launch_daemon(command or self.command, env)
 
     def stop(self) -> None:
-        self.second.daemons.stop_all(("cluesd", "enrol", "signer"))
+        self.second.daemons.stop_all(("cluesd", *reversed(self.helpers)))
+        if self.plan.overlay:
+            self.second.daemons.remove_rules()
         super().stop()
 
     def start_second(self) -> None:
