@@ -43,7 +43,7 @@ class SimSlurm(SimQueue):
     def add(self, node: SimNode) -> None:
         """Declare one more node."""
         self.nodes[node.name] = node
-        for partition in node.partitions:
+        for partition in sorted(node.partitions):
             self._by_partition.setdefault(partition, []).append(node)
         self.touched.add(node.name)
 
@@ -56,11 +56,11 @@ class SimSlurm(SimQueue):
 
     def pictures(self) -> dict[str, Node]:
         """Return all nodes as they are now; the same object while none of them has changed."""
-        if self.touched:
-            self._pictures = self._pictures | {name: self.nodes[name].picture() for name in self.touched}
-            self.touched.clear()
         if len(self._pictures) != len(self.nodes):  # never by chance: the order is that of slurm.conf
             self._pictures = {name: self.nodes[name].picture() for name in self.nodes}
+        elif self.touched:
+            self._pictures = self._pictures | {name: self.nodes[name].picture() for name in self.touched}
+        self.touched.clear()
         return self._pictures
 
     # --- nodes: what commands do ---

@@ -16,6 +16,17 @@ PROFILE = SlurmProfile(
 )  # fmt: skip
 
 
+def test_nodes_are_told_in_the_order_of_slurm_conf() -> None:
+    """Else what is bought first would hang on the order that sets happen to have in a process."""
+    names = tuple(f"cpu-{number}" for number in range(200, 0, -1))
+    pool = Pool("cpu", names, Resources(8, 8000), (Offer("own", "m", "i"),), partitions=("cpu",))
+    slurm = SimSlurm([pool], Timeline(), Random(1), PROFILE)
+    assert tuple(slurm.pictures()) == names
+    slurm.drain(slurm.nodes["cpu-7"], "clues:off")
+    assert tuple(slurm.pictures()) == names
+    assert slurm.pictures()["cpu-7"].closed
+
+
 class Cluster:
     """Four nodes, closed; ``up`` opens some."""
 
