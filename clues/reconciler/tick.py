@@ -20,7 +20,7 @@ from clues.errors import (
     Transient,
 )
 from clues.executor import Executor
-from clues.ledger import Commit
+from clues.ledger import Commit, SpendKey
 from clues.model import (
     COMING,
     Action,
@@ -217,7 +217,7 @@ class Reconciler:
     def _commit(self, plan: Plan, now: datetime) -> None:
         books = self._books
         wishes = {name: wish for name, wish in books.operator.wishes.items() if name not in plan.granted}
-        spend = books.spend_until(now, payers(books.claims.values(), self._observer.snapshot.value))
+        spend = self._charges(now)
         books.commit(
             Commit(
                 claims=plan.claims,
@@ -229,6 +229,11 @@ class Reconciler:
             )
         )
         books.booked(spend, now)
+
+    def _charges(self, now: datetime) -> dict[SpendKey, float]:
+        """Return what the VMs cost since the last booking, and whom."""
+        books = self._books
+        return books.spend_until(now, payers(books.claims.values(), self._observer.snapshot.value))
 
     # --- answers: called on the owner's thread ---
 

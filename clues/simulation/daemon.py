@@ -168,6 +168,7 @@ class SimDaemon:
     def nap(self, naps: Naps) -> None:
         """Look from now on only when something may come of it."""
         self.naps, self.reconciler.naps = naps, True
+        self.reconciler.opened = naps.idling.opened
 
     def _looked(self) -> None:
         """Decide; then sleep, should the daemon nap."""

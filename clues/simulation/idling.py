@@ -6,9 +6,7 @@ fall idle, as long as it looks once that time may have passed.
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from clues.model import Claim, ClaimState, Mode, Pool, Settings
+from clues.model import Claim, ClaimState, Mode, Settings
 from clues.simulation.sleeper import Sleeper
 from clues.simulation.slurm import SimSlurm
 from clues.simulation.slurm_parts import SimJob
@@ -36,11 +34,17 @@ class Idling:
 
     def job_left(self, job: SimJob) -> None:
         """A job has ended: if nothing else starts in its place, its nodes are idle from now on."""
-        pools = self._daemon.reconciler.settings.pools.values()
         if any(not self._slurm.nodes[name].jobs for name in job.on):
-            simple = self.is_simple
-            wait = min((pool.idle.total_seconds() for pool in pools), default=LEISURE) if simple else LEISURE
-            self._wake_at(self._time.passed + wait)
+            self._wake_at(self._time.passed + self._wait())
+
+    def _wait(self) -> float:
+        """Return how long a node that falls idle now need not be looked at, in seconds."""
+        pools = self._daemon.reconciler.settings.pools.values()
+        return min(pool.idle.total_seconds() for pool in pools) if pools and self.is_simple else LEISURE
+
+    def opened(self) -> None:
+        """Nodes were opened: what no job takes is idle from now on."""
+        self._wake_at(self._time.passed + self._wait())
 
     def decided(self, again_at: float | None) -> None:
         """Heed what the last decision said of when the next idle node goes, in the world's seconds."""
@@ -75,15 +79,11 @@ class Idling:
         settings = self._daemon.reconciler.settings
         pool, last = settings.pools.get(claim.pool), node.last_busy
         if claim.idle_since is None or (last is not None and last > claim.idle_since):  # the daemon does not know yet
-            return self._seconds_after(last, pool) if self.is_simple else self._time.passed
+            since = claim.since if last is None else max(last, claim.since)
+            return self._time.passed if pool is None or not self.is_simple else self._time.seconds(since + pool.idle)
         if pool is None or self._again_at is None or not self.is_simple:
             return None
         return max(self._time.seconds(claim.idle_since + pool.idle), self._again_at)
-
-    def _seconds_after(self, last: datetime | None, pool: Pool | None) -> float:
-        if last is None or pool is None:
-            return self._time.passed
-        return self._time.seconds(last + pool.idle)
 
 
 def is_simple(settings: Settings) -> bool:

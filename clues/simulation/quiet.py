@@ -1,18 +1,20 @@
 """What a daemon that naps is not woken by: answers that say what was expected.
 
-A launch that the provider has taken, a VM that has enrolled, a termination that was accepted, a node that was bound: of
-none of these anything follows at once. What does follow comes with the next thing that happens, which wakes the daemon:
-the VM enrols, its slurmd registers, the provider calls it gone. Errors hurry a look as ever.
+A launch that the provider has taken, a VM that has enrolled, a termination that was accepted, a node that was bound or
+opened: of none of these anything follows at once. What does follow comes with the next thing that happens, which wakes
+the daemon: the VM enrols, its slurmd registers, the provider calls it gone. Errors hurry a look as ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from clues.errors import CloudError
-from clues.model import COMING, Action, Annotate, Bind, Claim, Drain, Forget, LaunchOutcome, Pin
+from clues.ledger import SpendKey
+from clues.model import COMING, Action, Annotate, Bind, Claim, Drain, Forget, LaunchOutcome, Open, Pin, Settings, Spent
+from clues.planner.money.budget import budget_lines
 from clues.reconciler import Observer, Reconciler
 from clues.reconciler.observer import BREATH
 
@@ -52,6 +54,9 @@ class QuietReconciler(Reconciler):
 
     #: the daemon naps
     naps = False
+    #: told when nodes were opened: one that no job takes is idle from now on
+    opened: Callable[[], None] = staticmethod(lambda: None)
+    _budgeted: tuple[Settings, bool] | None = None
 
     def launched(self, outcome: LaunchOutcome) -> None:
         with self._unhurried(outcome.error is None):
@@ -62,8 +67,16 @@ class QuietReconciler(Reconciler):
             super().terminated(key, error)
 
     def ordered(self, action: Action, error: BaseException | None) -> None:
+        if isinstance(action, Open):
+            self.opened()
         with self._unhurried(error is None and not self._is_followed(action)):
             super().ordered(action, error)
+
+    def _charges(self, now: datetime) -> dict[SpendKey, float]:
+        """What nobody limits nobody asks for after a trial, which counts its bill itself."""
+        if self._budgeted is None or self._budgeted[0] is not self.settings:
+            self._budgeted = self.settings, any(True for _ in budget_lines(self.settings, Spent(), now))
+        return super()._charges(now) if self._budgeted[1] or not self.naps else {}
 
     @contextmanager
     def _unhurried(self, quiet: bool) -> Iterator[None]:
@@ -76,7 +89,7 @@ class QuietReconciler(Reconciler):
 
     def _is_followed(self, action: Action) -> bool:
         """Whether something may come of an order's having been carried out."""
-        if isinstance(action, Bind | Pin | Annotate | Forget):
+        if isinstance(action, Bind | Pin | Annotate | Forget | Open):
             return False
         if not isinstance(action, Drain):
             return True

@@ -79,9 +79,12 @@ def _watch_use(claim: Claim, node: Node, view: View) -> Claim:
 
 
 def _emptied_at(claim: Claim, last_busy: datetime | None, view: View) -> datetime:
-    """Return when the last job left a node that had one at the last look: by Slurm's word, but no earlier than that
-    look, whatever its clock says."""
+    """Return since when a node is idle that was not at the last look: since its last job left it by Slurm's word, or
+    since it was opened; but no earlier than that look, whatever clocks say."""
     seen_at = view.world.seen.at
-    if claim.opened_at is None or last_busy is None or seen_at is None:
+    since = last_busy
+    if claim.opened_at is None and claim.state is ClaimState.READY:
+        since = max(claim.since, last_busy or claim.since)
+    if since is None or seen_at is None:
         return view.now
-    return min(view.now, max(last_busy, seen_at, claim.opened_at))
+    return min(view.now, max(since, seen_at, claim.opened_at or since))

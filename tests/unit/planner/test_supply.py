@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -216,6 +216,18 @@ def test_idle_time_runs_from_the_end_of_the_last_job(ended: int | None, seen_at:
     world = replace(cluster((), [busy], nodes=[seen]), seen=Seen(at=None if seen_at is None else ago(minutes=seen_at)))
     (after,) = plan(world).claims
     assert after.idle_since == ago(minutes=since)
+
+
+@pytest.mark.parametrize("last_busy", [None, ago(hours=3)])
+def test_idle_time_of_a_node_that_is_seen_open_for_the_first_time_runs_from_its_opening(
+    last_busy: datetime | None,
+) -> None:
+    """What Slurm tells of the node's last use is then of the VM before."""
+    seen = make_node("cpu-1", IDLE, last_busy=last_busy)
+    fresh = replace(idle_claim(), idle_since=None, opened_at=None, used_at=None, since=ago(minutes=4))
+    world = replace(cluster((), [fresh], nodes=[seen]), seen=Seen(at=ago(minutes=5)))
+    (after,) = plan(world).claims
+    assert (after.opened_at, after.idle_since) == (NOW, ago(minutes=4))
 
 
 def test_a_last_use_that_is_yet_to_come_says_nothing() -> None:
