@@ -30,7 +30,15 @@ def test_a_plan_keeps_every_rule_and_costs_hardly_more_than_it_must(seed: int) -
     assert cost_of(instance, bill) <= bound.cost * 1.08 + 1e-6
 
 
-@pytest.mark.parametrize("seed", [9])
+@pytest.mark.parametrize("seed", [23, 80])
+def test_for_few_jobs_the_program_is_solved_again_for_what_is_not_whole_in_it(seed: int) -> None:
+    """Rounded once, these cost 1.031 and 1.038 times as much as they must."""
+    instance = make_instance(seed)
+    bill = planned(instance)
+    assert cost_of(instance, bill) <= least_cost(instance, on_new_nodes(bill)).cost * 1.02
+
+
+@pytest.mark.parametrize("seed", [9, 59])
 def test_where_not_everything_can_be_had_every_rule_is_kept(seed: int) -> None:
     instance = make_instance(seed)
     assert instance.scarce

@@ -164,7 +164,7 @@ class Attempt:
         needs = self._needs(sources, origins, tasks)
         left = Left(limits)
         alone = self._alone(tasks.classes, tasks.counts)
-        lots, shadows = pack_lots(sources, needs, left, tasks.counts, alone, work, known, self.hint)
+        lots, shadows = pack_lots(sources, needs, left, tasks.counts, alone, work, known, self.hint, tasks.most)
         own = len(self.problem.classes)
         self.hint = Shadows(shadows.values[:own], shadows.limits[: len(self.left.rows)], ())
         for lot in lots:

@@ -69,10 +69,14 @@ def pack(problem: Problem, most: int | None = None) -> Packing:
                 failed = trial.run(_counts(first), Work(0), hint=hint)
             base = trial
             _add(out, failed.items())
-        # what comes next cannot be had beside those before it
-        blocked = rest[0][0]
-        _add(out, ((name, count) for name, count in rest if name == blocked))
-        queue = [(name, count) for name, count in rest if name != blocked]
+        # how many can be had together was looked for quickly: beside these, well packed, there may be room for more
+        name, count = rest[0]
+        base = base.again()
+        if failed := base.run({name: count}, Work(0), hint=hint):  # no lesser job gets what it could have had
+            _add(out, [*failed.items(), *((other, count) for other, count in rest[1:] if other == name)])
+            queue = [(other, count) for other, count in rest[1:] if other != name]
+        else:
+            queue = rest[1:]
         if looks[0] <= 0:
             _add(out, queue)
             break

@@ -61,6 +61,14 @@ class Rounder:
                 lots.append(self._have(column.source, dict(column.filling), times, counts))
         return lots
 
+    def most_of_one(self, shadows: Shadows, counts: list[int]) -> list[Lot]:
+        """Take one node, of which the program has most; *counts* becomes what is left."""
+        for column in sorted(shadows.columns, key=lambda one: (-one.count, one.source)):
+            filling = {name: min(count, counts[name]) for name, count in column.filling.items() if counts[name]}
+            if filling and self.left.most(self.sources[column.source]):
+                return [self._have(column.source, filling, 1, counts)]
+        return []
+
     def rest(self, values: Sequence[float], worth: Sequence[float], counts: list[int]) -> list[Lot]:
         """Buy for what is left by value for money, until nothing is left or nothing can be had."""
         lots: list[Lot] = []

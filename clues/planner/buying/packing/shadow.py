@@ -44,6 +44,10 @@ class Shadows:
     limits: Sequence[float]
     columns: Sequence[Column]
 
+    def nodes(self) -> list[tuple[int, Mapping[int, int]]]:
+        """Return the nodes without how many."""
+        return [(column.source, column.filling) for column in self.columns]
+
 
 def find_shadows(
     sources: Sequence[Source],
