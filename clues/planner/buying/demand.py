@@ -175,6 +175,8 @@ class _Telling:
 
     def _wait_for_router(self, nodes: Iterable[str]) -> str:
         """Return in words which routers these nodes wait for; empty: none."""
+        if not self.waiting:
+            return ""
         sites = sorted({self.waiting[name] for name in nodes if name in self.waiting})
         return f"waits for the router of {' and '.join(sites)}" if sites else ""
 

@@ -203,7 +203,8 @@ class Queue:
         self.demand.first_nodes.setdefault(laying.job.id, tuple(names))
         laying.used.update(names)
         self.demand.needed.update(names)
-        laying.worst = max([laying.worst, *(one.origin for one in taken)])
+        for one in taken:
+            laying.worst = max(laying.worst, one.origin)
         if laying.worst is Origin.OPEN:
             self.demand.served_at[laying.job.id] = taken[0].site
 
@@ -273,4 +274,4 @@ class Queue:
     def is_coming(self, laying: Laying) -> bool:
         """Whether as many nodes are on their way for a job as it needs, wherever they are counted."""
         job = laying.job
-        return not laying.group.refusals and 0 < job.count * laying.group.fewest_nodes <= self._coming[job.id]
+        return not laying.group.refusals and 0 < job.count * laying.group.fewest_nodes <= self._coming.get(job.id, 0)

@@ -98,6 +98,8 @@ class _Oracle:
         self.reserved = reservations_by_node(snapshot)
         self.ready: dict[str, Span] = {}
         self.alike: dict[tuple[int, str, ClaimState], Span] = {}
+        #: by node that starts, how that is told
+        self.words: dict[str, str] = {}
         #: by offer and pool, whether a boot was seen
         self.booted: dict[tuple[int, str], bool] = {}
         #: nodes alike in what jobs may run there, by number, and the number of each node
@@ -166,7 +168,7 @@ class _Oracle:
         if not coming:
             start, waits_for = SLURMS_PASS, "Slurm's next pass"
         else:
-            ready = latest([self._ready(name) for name in coming])
+            ready = latest([self._ready(name) for name in coming]) if len(coming) > 1 else self._ready(coming[0])
             start, waits_for = plus(ready, AFTER_OPENING), self._which(coming, ready)
         if self.worlds is not None and (group := self.demand.classes.get(job.id)) is not None:
             self._occupy(job, group, names, start)
@@ -195,6 +197,13 @@ class _Oracle:
         return span
 
     def _which(self, names: list[str], ready: Span) -> str:
+        if len(names) > 1:
+            return self._in_words(names, ready)
+        if names[0] not in self.words:  # several jobs wait for the same node
+            self.words[names[0]] = self._in_words(names, ready)
+        return self.words[names[0]]
+
+    def _in_words(self, names: list[str], ready: Span) -> str:
         if len(names) > 1:
             text = f"{len(names)} nodes that start"
         else:
