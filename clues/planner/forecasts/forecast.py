@@ -2,7 +2,7 @@
 
 What the demand has found is taken from there: a job whose nodes are open starts in a moment, one whose nodes boot when
 the last of them is ready, by the boot times seen of their offers.  A job for which nothing can be had waits for room:
-the queue is played ahead three times over the nodes there are (:mod:`clues.planner.forecasts.horizon`), with all
+the queue is played ahead three times over the nodes there are (:mod:`clues.planner.forecasts.room_ahead`), with all
 jobs as short as they may be, as they mostly are, and as long as their time limits let them be.  Or it waits for a
 purchase that becomes possible again: an offer's next try, a budget that begins anew.
 
@@ -12,34 +12,31 @@ is left open.  What nobody knows is not in it either: jobs yet to be submitted, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
 
 from clues.model import (
-    COMING,
     Attach,
     Claim,
     ClaimState,
     ClusterSnapshot,
     Forecast,
     Job,
-    Market,
     Memory,
-    Node,
     Outlook,
     Verdict,
 )
 from clues.planner.buying.laying import Demand
 from clues.planner.forecasts.boots import boot_time
-from clues.planner.forecasts.horizon import Ask, Ground, Horizon, rounded, share_of
+from clues.planner.forecasts.horizon import Ask
 from clues.planner.forecasts.openings import Opening, openings
+from clues.planner.forecasts.room_ahead import RoomAhead
 from clues.planner.forecasts.spans import (
     AFTER_OPENING,
     NOW,
     SLURMS_PASS,
-    UNKNOWN,
     Runs,
     Span,
     latest,
@@ -48,12 +45,8 @@ from clues.planner.forecasts.spans import (
     until_ready,
     until_routed,
 )
-from clues.planner.queue.bins import Likes, Origin
-from clues.planner.queue.features import pool_features
 from clues.planner.queue.jobclass import JobClass
-from clues.planner.queue.layout import Layout
 from clues.planner.queue.policy import is_backfills
-from clues.planner.queue.room import reservations_by_node
 from clues.planner.view import View, routers_by_site
 
 #: So many tasks are played ahead in one decision: what stands behind them in the queue is not looked at.
@@ -95,28 +88,23 @@ class _Oracle:
         self.runs = Runs(self.memory, view.now)
         self.claims = {one.node: one for one in claims.values() if one.serving or one.state is ClaimState.DRAINING}
         self.routers = routers_by_site(claims)
-        self.reserved = reservations_by_node(snapshot)
         self.ready: dict[str, Span] = {}
         self.alike: dict[tuple[int, str, ClaimState], Span] = {}
         #: by node that starts, how that is told
         self.words: dict[str, str] = {}
         #: by offer and pool, whether a boot was seen
         self.booted: dict[tuple[int, str], bool] = {}
-        #: nodes alike in what jobs may run there, by number, and the number of each node
-        self.kinds: dict[Likes, int] = {}
-        self.kind_of: dict[str, int] = {}
-        #: the numbers once more by what is quicker to look up, for nodes of pools
-        self.of_pools: dict[tuple[str, str, Market, frozenset[str], frozenset[str]], int] = {}
         self.groups: dict[int, _Group] = {}
         #: many are expected to start together
         self.told: dict[tuple[Span | None, str], Forecast] = {}
         self.played = 0
-        self.worlds: tuple[Horizon, Horizon, Horizon] | None = None
+        #: none while no job waits for room
+        self.ahead: RoomAhead | None = None
 
     def run(self) -> dict[str, Forecast]:
         outlooks = self.demand.outlooks
         if any(one.verdict is Verdict.BLOCKED for one in outlooks.values()):
-            self.worlds = self._room()
+            self.ahead = RoomAhead(self.view, self.snapshot, self.claims, self.runs, self._ready)
         jobs = {job.id: job for job in self.snapshot.jobs if job.pending}
         return {name: self._forecast(jobs[name], outlook) for name, outlook in outlooks.items()}
 
@@ -170,8 +158,8 @@ class _Oracle:
         else:
             ready = latest([self._ready(name) for name in coming]) if len(coming) > 1 else self._ready(coming[0])
             start, waits_for = plus(ready, AFTER_OPENING), self._which(coming, ready)
-        if self.worlds is not None and (group := self.demand.classes.get(job.id)) is not None:
-            self._occupy(job, group, names, start)
+        if self.ahead is not None and (group := self.demand.classes.get(job.id)) is not None:
+            self.ahead.occupy(job, group, names, start)
         return self._told(start, waits_for)
 
     def _is_open(self, name: str) -> bool:
@@ -226,7 +214,7 @@ class _Oracle:
         if self.played >= MOST_TASKS:
             return _FAR_BACK
         classed = self.demand.classes.get(job.id)
-        if classed is None or self.worlds is None or not classed.options:
+        if classed is None or self.ahead is None or not classed.options:
             return Forecast(waits_for=outlook.text)
         if classed.key.wanted_nodes:
             return Forecast(waits_for="the nodes that it names")
@@ -250,7 +238,7 @@ class _Oracle:
         """Have one task of a class take its nodes, in each of the three ways to go on."""
         self.played += not all(group.hopeless)
         found = [inf, inf, inf]
-        for at, world in enumerate(self.worlds or ()):
+        for at, world in enumerate(self.ahead.ways if self.ahead is not None else ()):
             if not group.hopeless[at]:
                 found[at] = world.take(group.asks, run[at])
                 group.hopeless[at] = found[at] == inf
@@ -270,87 +258,13 @@ class _Oracle:
         if group is None:
             pools = sorted({option.pool.name for option in classed.options})
             group = self.groups[id(classed)] = _Group(
-                self._asks(classed),
+                self.ahead.asks(classed) if self.ahead is not None else [],
                 openings(classed, self.view, self.memory, self.routers),
                 f"running jobs of {' or '.join(pools)}",
             )
         return group
 
-    def _asks(self, classed: JobClass) -> list[Ask]:
-        """Return where jobs of a class could find nodes: at one site, unless they may span them."""
-        places: dict[tuple[str, int, float], list[int]] = {}
-        for likes, kind in self.kinds.items():
-            layout = classed.layout_for(likes)
-            if layout is not None:
-                site = "" if classed.spans else likes.site
-                places.setdefault((site, layout.nodes, rounded(_share(layout, likes))), []).append(kind)
-        return [Ask(tuple(kinds), nodes, share) for (_, nodes, share), kinds in places.items()]
-
-    # --- the room that there will be ---
-
-    def _room(self) -> tuple[Horizon, Horizon, Horizon]:
-        """Return all nodes that serve or will, with what of them comes free when."""
-        ends: dict[str, list[Span]] = {}
-        for job in self.snapshot.jobs:
-            if job.running:
-                span = self.runs.rest(job)
-                for name in job.nodes:
-                    ends.setdefault(name, []).append(span)
-        ground = Ground()
-        for name, node in self.snapshot.nodes.items():
-            kind = self._kind(name, node)
-            if kind is None:
-                continue
-            self.kind_of[name] = kind
-            running = ends.get(name, [])
-            if node.usable or running:
-                free = 0.0 if node.used.cpus >= node.capacity.cpus else 1.0 - share_of(node.used, node.capacity)
-                frees = [(NOW, free)] if free > 0 else []
-                left = 1.0 - free
-                frees += [(span, left / len(running)) for span in running]
-                if not running and left > 0:  # who is there is not known, nor for how long
-                    frees.append((UNKNOWN, left))
-            else:
-                frees = [(self._ready(name), 1.0)]
-            ground.add(name, kind, frees)
-        return Horizon(ground, 0), Horizon(ground, 1), Horizon(ground, 2)
-
-    def _kind(self, name: str, node: Node) -> int | None:
-        """Return the number of the nodes that are alike once they are free; None: no job will run there."""
-        claim, pool = self.claims.get(name), self.view.pool_by_node.get(name)
-        reserved = self.reserved.get(name, _NOT_RESERVED)
-        if claim is None:
-            if pool is not None or not node.usable:
-                return None
-            size, features = node.capacity, node.active_features
-            return self._number(Likes(size, size, features, node.partitions, "", Origin.OPEN, reserved))
-        if pool is None or claim.state is ClaimState.DRAINING or claim.probe or node.kept_by_admin:
-            return None
-        if claim.state not in COMING and not node.usable:
-            return None
-        site = claim.offer.site
-        alike = (pool.name, site, claim.offer.market, node.partitions, reserved)
-        kind = self.of_pools.get(alike)
-        if kind is None:
-            features = pool_features(pool, claim.offer)
-            likes = Likes(pool.shape, pool.shape, features, node.partitions, site, Origin.OPEN, reserved)
-            kind = self.of_pools[alike] = self._number(likes)
-        return kind
-
-    def _number(self, likes: Likes) -> int:
-        return self.kinds.setdefault(likes, len(self.kinds))
-
-    def _occupy(self, job: Job, classed: JobClass, names: Iterable[str], start: Span) -> None:
-        run = self.runs.of(job)
-        layout = classed.options[0].layout if classed.options else None
-        for name in names:
-            kind = self.kind_of.get(name)
-            if kind is None or layout is None or self.worlds is None:
-                continue
-            node = self.snapshot.nodes[name]
-            share = rounded(share_of(layout.each, node.capacity))
-            for world, begins, lasts in zip(self.worlds, start, run, strict=True):
-                world.occupy((name,), share, begins, lasts)
+    # --- what is told ---
 
     def _told(self, start: Span, waits_for: str) -> Forecast:
         told = self.told.get((start, waits_for))
@@ -369,12 +283,6 @@ class _Oracle:
     def _moment(self, seconds: float) -> datetime | None:
         return None if seconds == inf else self.view.now + timedelta(seconds=seconds)
 
-
-def _share(layout: Layout, likes: Likes) -> float:
-    return share_of(layout.each, likes.size)
-
-
-_NOT_RESERVED = frozenset[str]()
 
 _FAR_BACK = Forecast(waits_for=f"{MOST_TASKS} tasks and more before it")
 
