@@ -41,10 +41,9 @@ def find_misread(view: View, claims: Mapping[str, Claim], outlooks: Mapping[str,
     old enough to be doubted, are forgotten.
     """
     memory = view.world.memory
-    snapshot = view.snapshot
-    if snapshot is None:
+    if view.snapshot is None:
         return memory, []
-    pending = {job.id: job for job in snapshot.jobs if job.pending}
+    pending = {job.id: job for job in view.pending}
     limit = view.settings.pace.misread_retry
     misread = {job: one for job, one in memory.misread.items() if job in pending and view.now - one.since < limit}
     notes: list[Note] = []

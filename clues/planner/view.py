@@ -21,6 +21,7 @@ from clues.model import (
     ClusterSnapshot,
     Instance,
     InstanceState,
+    Job,
     Kind,
     Listing,
     Maintenance,
@@ -85,6 +86,16 @@ class View:
     def node(self, name: str) -> Node | None:
         """Return a node as Slurm has it now; None when Slurm does not know it or could not be read."""
         return None if self.snapshot is None else self.snapshot.nodes.get(name)
+
+    @cached_property
+    def pending(self) -> Sequence[Job]:
+        """Slurm's jobs that wait."""
+        return [job for job in self.snapshot.jobs if job.pending] if self.snapshot is not None else []
+
+    @cached_property
+    def running(self) -> Sequence[Job]:
+        """Slurm's jobs that hold their nodes, or are just leaving them."""
+        return [job for job in self.snapshot.jobs if job.running] if self.snapshot is not None else []
 
     @cached_property
     def claims_by_node(self) -> Mapping[str, Sequence[Claim]]:

@@ -27,7 +27,7 @@ HOPEFUL = {Verdict.SERVED, Verdict.STARTING, Verdict.BUYING}
 def find_demand(view: View, claims: Mapping[str, Claim], buyer: Buyer) -> Demand:
     """Go through the queue once; purchases are left with *buyer*."""
     snapshot = view.snapshot
-    if snapshot is None or not any(job.pending for job in snapshot.jobs):
+    if snapshot is None or not view.pending:
         return Demand()
     queue = Queue(view, claims, buyer, snapshot)
     layings = queue.run()
@@ -84,7 +84,7 @@ class _Purchases:
                         alone[other] += len(spots)
                         if other < rank or other != rank:
                             late.append(by_rank[other])
-            elif alone[rank] > 0:
+            elif alone[rank] > 0 and not (step.group.refusals and self.queue.is_exhausted(step)):
                 self._by_itself(step, alone[rank])
         for laying in late:
             if laying.lacking:

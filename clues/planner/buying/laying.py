@@ -98,8 +98,7 @@ class Queue:
 
     def run(self) -> list[Laying]:
         """Lay all that waits for nodes; what has then no room is :attr:`Laying.lacking`."""
-        pending = [job for job in self.snapshot.jobs if job.pending]
-        pending.sort(key=lambda job: (-job.priority, job.submitted.timestamp() if job.submitted else 0.0, job.id))
+        pending = sorted(self.view.pending, key=_most_urgent_first)
         layings: list[Laying] = []
         for job in pending:
             outlook = without_nodes(job, self.view) or self._begin(job, layings)
@@ -168,9 +167,9 @@ class Queue:
 
     def use_room(self, laying: Laying) -> None:
         """Lay the tasks of a job on nodes that are open, on what was bought for it, then on any others."""
-        group, version = laying.group, self.bins.version
-        if group.exhausted == version and not laying.own and (group.fewest_nodes == 1 or group.parted == version):
-            return  # as of most jobs of a long queue: others of its class have looked
+        group = laying.group
+        if self.is_exhausted(laying) and (group.fewest_nodes == 1 or group.parted == self.bins.version):
+            return
         while laying.lacking:
             nodes = group.fewest_nodes
             if (taken := self.from_room(group, only_open=True)) is not None:
@@ -190,6 +189,11 @@ class Queue:
             self.lay(laying, taken)
         if laying.lacking and laying.is_gang and not laying.held:
             self._hold_part(laying)
+
+    def is_exhausted(self, laying: Laying) -> bool:
+        """Whether nothing is set aside for a job, and others of its class found no room: so it is with most of a long
+        queue."""
+        return laying.group.exhausted == self.bins.version and not (laying.own or laying.held)
 
     def taken(self, name: str) -> Taken:
         """Return a node that is used with what it is: open, on its way, or just bought."""
@@ -275,3 +279,7 @@ class Queue:
         """Whether as many nodes are on their way for a job as it needs, wherever they are counted."""
         job = laying.job
         return not laying.group.refusals and 0 < job.count * laying.group.fewest_nodes <= self._coming.get(job.id, 0)
+
+
+def _most_urgent_first(job: Job) -> tuple[int, float, str]:
+    return (-job.priority, job.submitted.timestamp() if job.submitted else 0.0, job.id)

@@ -55,6 +55,8 @@ class Shopping:
         if not queue or self._view.world.operator.paused:
             return []
         lots, sources, offers, limits = self._sources(groups)
+        if not sources:
+            return []
         classes = [
             self._wanted(number, group, part, lots, offers) for number, (group, part) in enumerate(kinds.values())
         ]

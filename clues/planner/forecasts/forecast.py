@@ -105,7 +105,7 @@ class _Oracle:
         outlooks = self.demand.outlooks
         if any(one.verdict is Verdict.BLOCKED for one in outlooks.values()):
             self.ahead = RoomAhead(self.view, self.snapshot, self.claims, self.runs, self._ready)
-        jobs = {job.id: job for job in self.snapshot.jobs if job.pending}
+        jobs = {job.id: job for job in self.view.pending}
         return {name: self._forecast(jobs[name], outlook) for name, outlook in outlooks.items()}
 
     def _forecast(self, job: Job, outlook: Outlook) -> Forecast:

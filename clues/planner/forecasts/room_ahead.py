@@ -68,11 +68,10 @@ class RoomAhead:
 
     def _ground(self) -> Ground:
         ends: dict[str, list[Span]] = {}
-        for job in self._snapshot.jobs:
-            if job.running:
-                span = self._runs.rest(job)
-                for name in job.nodes:
-                    ends.setdefault(name, []).append(span)
+        for job in self._view.running:
+            span = self._runs.rest(job)
+            for name in job.nodes:
+                ends.setdefault(name, []).append(span)
         ground = Ground()
         for name, node in self._snapshot.nodes.items():
             kind = self._kind(name, node)

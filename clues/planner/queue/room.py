@@ -38,8 +38,8 @@ def find_room(view: View, claims: Mapping[str, Claim], reserved: Mapping[str, fr
     if snapshot is None:
         return bins
     by_node = serving_by_node(claims.values())
-    running_on = {name for job in snapshot.jobs if job.running for name in job.nodes}
-    pending = {job.id for job in snapshot.jobs if job.pending}
+    running_on = {name for job in view.running for name in job.nodes}
+    pending = {job.id for job in view.pending}
     for name in [name for name in snapshot.nodes if name in view.awake or name in by_node]:
         node, claim = snapshot.nodes[name], by_node.get(name)
         if node.used.cpus >= node.capacity.cpus and name in running_on and node.usable:
