@@ -69,13 +69,20 @@ def promising(claims: Mapping[str, Claim], unroutable: Mapping[str, str]) -> dic
 def let_waiting_go(
     view: View, claims: Mapping[str, Claim], needed: Iterable[str], outlooks: Mapping[str, Outlook]
 ) -> dict[str, Claim]:
-    """Return the workers on paper, waiting for their router, that nobody wants any more."""
+    """Return the workers on paper, waiting for their router, that nobody wants any more.
+
+    One that tries whether VMs of its pool come up again belongs to no job: it stays while a task is blocked by that.
+    Else it would be let go at every look, and bought again.
+    """
     if view.snapshot is None or view.world.operator.paused:
         return {}
     wanted = frozenset(needed)
     starting = {job for job, outlook in outlooks.items() if outlook.verdict is Verdict.STARTING}
+    blocked = {outlook.pool for outlook in outlooks.values() if outlook.verdict is Verdict.BLOCKED}
     changed = {}
     for claim in _waiting(view, claims):
+        if not claim.jobs and claim.pool in blocked:
+            continue
         if claim.node in wanted or not starting.isdisjoint(claim.jobs) or _wanted_without_job(claim, view):
             continue
         changed[claim.key] = move(claim, ClaimState.GONE, "no job waits for it any more", view.now)

@@ -36,6 +36,8 @@ from clues.simulation.vms import SimVM
 class Watcher:
     """What the world wants to know of a cloud; does nothing by itself."""
 
+    def listing(self, cloud: SimCloud) -> None: ...
+
     def launching(self, cloud: SimCloud, request: LaunchRequest) -> None: ...
 
     def refused(self, offer: str) -> None: ...
@@ -93,6 +95,7 @@ class SimCloud(Faults):
     # --- the port ---
 
     def list_instances(self) -> Listing:
+        self._watcher.listing(self)
         self._meets("list", self.unlisted)
         now = self._time.passed
         mine = [vm for vm in self.vms.values() if vm.request.cluster == self.cluster]
@@ -114,6 +117,8 @@ class SimCloud(Faults):
         return [self._launch(request) for request in requests]
 
     def terminate(self, instance_id: str) -> None:
+        if not instance_id:
+            self._watcher.broken(f"a VM at {self.name} was to be ended, and nobody said which")
         if self.foreign is not None and instance_id == self.foreign.id:
             self._watcher.broken(f"a stranger's VM at {self.name} was ended")
             return

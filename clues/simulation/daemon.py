@@ -39,6 +39,8 @@ class Hooks(Witness, Protocol):
 
     def after_effect(self) -> None: ...
 
+    def ticked(self) -> None: ...
+
     def failed(self, error: Exception) -> None: ...
 
 
@@ -106,6 +108,7 @@ class SimDaemon:
         executor.hooks, executor.lanes = around.hooks, self.workers
         self.executor = executor
         self.reconciler.use(executor)
+        self.reconciler.ticked = lambda _: around.hooks.ticked()
         self.counter = Counter(self.reconciler, self.books, self.observer, self.clock)
         self.observer.looked = self._looked
         self.up = True

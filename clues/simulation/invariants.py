@@ -15,6 +15,7 @@ from clues.ledger import Commit
 from clues.lifecycle import PERMITTED
 from clues.model import Attach, Claim, ClaimState, Kind, LaunchRequest
 from clues.simulation.cloud import SimCloud
+from clues.simulation.invariants_habits import HabitWatch
 from clues.simulation.invariants_money import unpaid
 from clues.simulation.retiring import DrainWatch
 from clues.simulation.trying import TryWatch
@@ -57,6 +58,7 @@ class Watch(SlurmWatch):
         self._static = self._fingerprint()
         self._fresh = True
         self.drains = DrainWatch(self.tell)
+        self.habits = HabitWatch(self.tell)
         self.looks = 0
 
     def forget(self) -> None:
@@ -115,6 +117,7 @@ class Watch(SlurmWatch):
     def _new_claim(self, claim: Claim, ends: Collection[str]) -> None:
         if claim.adopted:
             return
+        self.habits.bought(claim.node, self._world.time.passed)
         used = self._generations.get((claim.node, claim.generation), claim.key)
         if used != claim.key:
             self.tell(f"generation {claim.generation} of {claim.node} is used again", used, claim.key)
@@ -195,6 +198,7 @@ class Watch(SlurmWatch):
 
     def ended(self, vm: SimVM) -> None:
         """A VM does not run any more."""
+        self.habits.ended(vm)
         alive = self._alive.get(vm.node, [])
         if vm in alive:
             alive.remove(vm)
@@ -314,6 +318,7 @@ class Watch(SlurmWatch):
             books = _without_times(world.daemon.books.claims)
             if books != _without_times(world.daemon.ledger.live_claims()):
                 self.tell("the books say something else than the ledger")
+        self.habits.late(world.settings.pace, world.time.passed, up=world.daemon.up, kills=world.daemon.kills)
         self._pins()
 
     def _fingerprint(self) -> tuple[object, ...]:

@@ -20,6 +20,8 @@ from clues.simulation.timeline import Timeline
 class Witness(Protocol):
     """Sees what the daemon has Slurm do."""
 
+    def looks(self, what: str) -> None: ...
+
     def opens(self, nodes: Sequence[SimNode]) -> None: ...
 
     def powers_off(self, node: SimNode, vanished: bool) -> None: ...
@@ -38,6 +40,7 @@ class SimLrms:
         self.fails: Callable[[], bool] = lambda: False
 
     def snapshot(self) -> ClusterSnapshot:
+        self._witness.looks("Slurm")
         self._answer()
         slurm = self._slurm
         jobs = slurm.job_pictures()
@@ -58,6 +61,7 @@ class SimLrms:
         )
 
     def counters(self) -> Mapping[str, int]:
+        self._witness.looks("Slurm's counters")
         self._answer()
         return dict(self._slurm.counts)
 

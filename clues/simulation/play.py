@@ -18,6 +18,9 @@ from clues.simulation.scenarios import JOBS_FOR, STATIC, Scenario, settings_of
 from clues.simulation.slurm_parts import SimJob, SimNode, SimReservation
 from clues.simulation.world import Design, World
 
+#: After the faults and the last job all has to be over within so long, in seconds.
+QUIET_WITHIN = 1800.0
+
 
 class Play:
     """One scenario with one seed."""
@@ -49,6 +52,7 @@ class Play:
         else:
             world.say_broken(f"no rest {scenario.rest_within:.0f} s after the faults: {self.unrest()}", *self._names())
         self._count()
+        self._ends_well()
         return world
 
     def unrest(self) -> str:
@@ -85,6 +89,23 @@ class Play:
         made = sum(cloud.made for cloud in world.clouds.values())
         if made > most:
             world.say_broken(f"{made} VMs were made for {wanted} wanted nodes and {failures} failures: it flaps")
+
+    def _ends_well(self) -> None:
+        """What only the end shows: nothing was paid for long that served nobody, all is booked, and no job suffered."""
+        world, scenario = self.world, self.scenario
+        ends = [job.ended for job in world.jobs.values() if job.ended is not None]
+        quiet = world.time.passed - max(scenario.lasts, *ends)
+        if quiet > QUIET_WITHIN:
+            world.say_broken(f"there was no rest for {quiet:.0f} s after the faults and the last job")
+        if scenario.plain:
+            unseen = 3 * scenario.cloud.latency.median
+            if text := world.watch.habits.misbooked(world.daemon.ledger, scenario.epoch, unseen):
+                world.say_broken(text)
+        began_again = [job.id for job in world.jobs.values() if job.requeues]
+        if scenario.harmless and began_again:
+            world.say_broken(
+                f"job {began_again[0]} was begun again where nothing but calls fails", f"job {began_again[0]}"
+            )
 
     def _design(self) -> Design:
         scenario = self.scenario

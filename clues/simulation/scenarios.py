@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from clues.model import (
     Attach,
+    Billing,
     Gpu,
     Limits,
     Market,
@@ -62,6 +63,10 @@ PACE = Pace(
 QUICK_SLURM = SlurmProfile(power_down=12, resume_timeout=200, slurmd_timeout=90, requeue=20)
 
 
+#: Mischief after which what is booked has to be what VMs cost all the same.
+_PLAIN = {"daemon killed", "disk full", "site full", "operator wishes", "job cancelled"}
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One kind of world."""
@@ -93,11 +98,33 @@ class Scenario:
     #: what is otherwise in the configuration
     change: Callable[[Settings], Settings] | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether no clock is set there and no site hides its VMs for long: then the books say what they cost."""
+        return set(self.mischief) <= _PLAIN and not self.script
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing goes wrong there but calls: then no job ever has to be begun again."""
+        safe = set(self.mischief) <= {"daemon killed", "site full"} and not self.script and self.change is not eager
+        return safe and not self.cloud.interruptions_per_hour and self.cloud.fates == FAST.fates
+
 
 def eager(settings: Settings) -> Settings:
     """Return *settings* in whose pools Slurm's power saving picks the nodes."""
     pools = {name: replace(pool, mode=Mode.EAGER) for name, pool in settings.pools.items()}
     return replace(settings, pools=pools)
+
+
+def in_periods(settings: Settings) -> Settings:
+    """Return *settings* whose VMs at aws are charged for in half minutes, and for three minutes at least."""
+    billing = Billing(timedelta(seconds=30), timedelta(minutes=3))
+
+    def charged(pool: Pool) -> Pool:
+        offers = [replace(one, billing=billing) if one.site == "aws" else one for one in pool.offers]
+        return replace(pool, offers=tuple(offers))
+
+    return replace(settings, pools={name: charged(pool) for name, pool in settings.pools.items()})
 
 
 _LONG = {name: replace(one, per_hour=one.per_hour / 12) for name, one in STORM.items()}
@@ -151,6 +178,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "budget": Scenario(purses=TIGHT_DAY, jobs=24, rest_within=2 * 86400.0, epoch=EPOCH + timedelta(hours=16.5)),
     "budgets": Scenario({"daemon killed": Mischief(6)}, purses=MANY, jobs=30, rest_within=6 * 86400.0),
+    # time is charged in steps, and the disk is full now and then: what is booked is what the VMs cost
+    "books": Scenario({"daemon killed": Mischief(12), "disk full": Mischief(4, 150)}, jobs=24, change=in_periods),
     "maintenance": Scenario(maintenance=True),
     "site-maintenance": Scenario(
         {"site maintenance": Mischief(12, 1500), "daemon killed": Mischief(6), "operator wishes": Mischief(4)}, jobs=30

@@ -225,6 +225,8 @@ class World(Watcher):
         self.crash.after_commit()
 
     def before_acts(self, actions: Sequence[Action]) -> None:
+        if self.design.watched and not self.design.brief:
+            self.watch.habits.acts(actions, self.daemon.executor.in_flight)
         for action in actions:
             self.story.tell(f"  {_show(action)}")
         self.crash.before_acts()
@@ -235,12 +237,21 @@ class World(Watcher):
     def after_effect(self) -> None:
         self.crash.after_effect()
 
+    def ticked(self) -> None:
+        published = self.daemon.reconciler.published
+        if self.design.watched and not self.design.brief and published is not None:
+            self.watch.habits.published(published, self.daemon.books.claims)
+
     def failed(self, error: Exception) -> None:
         if isinstance(error, InvariantBroken):
             raise error
         self.watch.tell(f"a step of the daemon failed: {type(error).__name__}: {error}")
 
     # --- the witness of commands to Slurm ---
+
+    def looks(self, what: str) -> None:
+        if self.design.watched and not self.design.brief:
+            self.watch.habits.looks(what, self.time.passed)
 
     def opens(self, nodes: Sequence[SimNode]) -> None:
         if self.design.watched:
@@ -254,6 +265,10 @@ class World(Watcher):
         self.watch.changes_foreign(name)
 
     # --- the watcher of clouds ---
+
+    def listing(self, cloud: SimCloud) -> None:
+        if self.design.watched and not self.design.brief:
+            self.watch.habits.looks(cloud.name, self.time.passed)
 
     def launching(self, cloud: SimCloud, request: LaunchRequest) -> None:
         self.launches += 1

@@ -34,6 +34,8 @@ class Mutant:
     #: where it is looked for, in this order, and in how many seeds each
     scenarios: tuple[str, ...] = ("storm",)
     seeds: int = 10
+    #: the unit tests of planner, reconciler and ledger do not see it
+    only_worlds: bool = False
 
     @property
     def unit_tests(self) -> list[Path]:
@@ -217,6 +219,7 @@ MUTANTS: dict[str, Mutant] = {
         "return self._ledger.ended_since(now - quarantine)",
         "return []",
         ("kind",),
+        only_worlds=True,
     ),
     "a VM that turns up late is left alone": Mutant(
         "clues.planner.claims.adopt",
@@ -253,6 +256,81 @@ MUTANTS: dict[str, Mutant] = {
         "rider.failure = error\n            raise",
         "rider.failure = error",
         ("storm",),
+    ),
+    # --- what lies between the parts: no unit test of planner, reconciler and ledger sees these ---
+    "the planner is not told what was spent": Mutant(
+        "clues.reconciler.tick", "            spent=books.spent,\n", "", ("budget",), only_worlds=True
+    ),
+    "the planner is not told of calls under way": Mutant(
+        "clues.reconciler.tick",
+        "in_flight=self._executor.in_flight if self._executor else frozenset(),",
+        "in_flight=frozenset(),",
+        ("slow-answers",),
+        only_worlds=True,
+    ),
+    "the planner is not told of generations": Mutant(
+        "clues.reconciler.tick", "            generations=books.generations,\n", "", ("kind",), only_worlds=True
+    ),
+    "the planner is not told of ended claims whose VMs turn up": Mutant(
+        "clues.reconciler.tick",
+        "                    ended[key] = claim\n",
+        "                    pass\n",
+        ("late",),
+        10,
+        True,
+    ),
+    "addresses of claims that have ended are given again": Mutant(
+        "clues.reconciler.tick", "[*after.values(), *rested]", "[*after.values()]", ("kind",), only_worlds=True
+    ),
+    "what VMs cost is not written down": Mutant(
+        "clues.reconciler.tick", "                spend=spend,\n", "", ("kind",), only_worlds=True
+    ),
+    "what is booked is booked again": Mutant(
+        "clues.reconciler.tick", "        books.booked(spend, now)\n", "", ("kind",), only_worlds=True
+    ),
+    "until when VMs are booked is not written down": Mutant(
+        "clues.reconciler.tick", "booked_at=now if spend else None", "booked_at=None", ("books",), only_worlds=True
+    ),
+    "what VMs cost counts as booked before it is on the disk": Mutant(
+        "clues.reconciler.books",
+        "        return spend\n",
+        "        self._booked_at = now\n        return spend\n",
+        ("books",),
+        only_worlds=True,
+    ),
+    "after a restart a VM's time is charged from its beginning": Mutant(
+        "clues.reconciler.books",
+        "self._counted = {key for key, claim in self._claims.items() if claim.instance_id}",
+        "self._counted = set()",
+        ("books",),
+        only_worlds=True,
+    ),
+    "readers are told of actions that a full disk forbade": Mutant(
+        "clues.reconciler.tick",
+        "plan = replace(plan, claims=(), actions=(), notes=(), memory=self._books.memory)",
+        "plan = replace(plan, claims=(), notes=(), memory=self._books.memory)",
+        ("books",),
+        only_worlds=True,
+    ),
+    "Slurm is looked at without a pause while VMs come": Mutant(
+        "clues.reconciler.observer",
+        "min(self._next_look, self._last_look + self._pace.look_busy)",
+        "min(self._next_look, self._last_look)",
+        ("kind",),
+        only_worlds=True,
+    ),
+    "Slurm's counters are asked for without a pause": Mutant(
+        "clues.reconciler.observer",
+        "self._next_poke = now + self._pace.poke",
+        "self._next_poke = now",
+        ("kind",),
+        only_worlds=True,
+    ),
+    "a VM is ended of which no id is known": Mutant(
+        "clues.planner.claims.effects",
+        "if not claim.instance_id or (in_slurm and view.snapshot is None):",
+        "if in_slurm and view.snapshot is None:",
+        only_worlds=True,
     ),
 }
 

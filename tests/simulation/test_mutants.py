@@ -7,10 +7,17 @@ import sys
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, ROOT
+from tests.simulation.mutants import MUTANTS, ROOT, passes_unit_tests
 
 #: Those that take longer to be caught than the quick tests may take.
-LONG = {"a failed launch is closed without a look", "a stopped VM is gone when one listing lacks it"}
+LONG = {
+    "a failed launch is closed without a look",
+    "a stopped VM is gone when one listing lacks it",
+    "what VMs cost counts as booked before it is on the disk",
+}
+
+#: Those that no unit test of planner, reconciler and ledger sees.
+ONLY_WORLDS = [name for name, mutant in MUTANTS.items() if mutant.only_worlds]
 
 
 def _is_caught(name: str) -> None:
@@ -32,6 +39,14 @@ def test_a_daemon_that_is_broken_less_obviously_is_caught(name: str) -> None:
     _is_caught(name)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ONLY_WORLDS)
+def test_what_worlds_alone_catch_passes_the_unit_tests(name: str) -> None:
+    assert passes_unit_tests(name)
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(MUTANTS) >= 15
+    assert len(ONLY_WORLDS) >= 15
     assert len({mutant.module for mutant in MUTANTS.values()}) >= 10

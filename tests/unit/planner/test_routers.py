@@ -16,6 +16,7 @@ from tests.unit.planner.routed import (
     PLAN,
     ROUTER_OFFER,
     UP,
+    WORKER_OFFER,
     S,
     after,
     kinds,
@@ -172,6 +173,27 @@ def test_a_worker_on_paper_is_kept_for_whoever_else_wants_it(other: str) -> None
         more = {"operator": Operator(wishes={"cpu-1": Wish.ON})}
     seen = world(router(S.BOOTING), waits(jobs=()), settings=configured, **more)
     assert after(seen, "cpu-1", configured).state is S.PLANNED
+
+
+def test_a_worker_on_paper_that_tries_for_a_gang_is_kept_and_not_bought_anew_at_each_look() -> None:
+    """Found in simulation: what was let go at one look was bought at the next, for as long as its router took."""
+    offer = WORKER_OFFER
+    key = f"cpu at {offer.key}"
+    failed = Breaker(
+        key, "boot", "why", ago(minutes=9), ago(minutes=1), 1, ago(minutes=5), owner="cpu", offer=offer.key
+    )
+    configured = routed_settings()
+    configured = replace(configured, pools={"cpu": replace(configured.pools["cpu"], offers=(offer,))})
+    gang = [job(cpus=8, nodes=3)]
+    (tried,) = [
+        one
+        for one in planned(world(jobs=gang, settings=configured, memory=Memory({key: failed})), configured).claims
+        if one.node == "cpu-1"
+    ]
+    assert (tried.state, tried.jobs) == (S.PLANNED, ())
+    later = world(router(S.BOOTING), tried, jobs=gang, settings=configured, memory=Memory({key: failed}), overlay=DOWN)
+    assert after(later, "cpu-1", configured).state is S.PLANNED
+    assert after(replace(later, lrms=world(settings=configured).lrms), "cpu-1", configured).state is S.GONE
 
 
 # --- going again -----------------------------------------------------------------------------------------------------
