@@ -153,8 +153,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "a stranger's VM is taken for ours": Mutant(
         "clues.planner.claims.adopt",
-        "ours = instance.cluster == view.world.cluster and instance.state is not InstanceState.GONE",
-        "ours = instance.state is not InstanceState.GONE",
+        "        if instance.cluster == view.world.cluster\n        and instance.state",
+        "        if instance.state",
         ("kind",),
     ),
     "launches are forgotten at a restart": Mutant(
