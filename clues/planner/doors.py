@@ -182,6 +182,8 @@ def _stopping(node: Node, claim: Claim, orders: _Orders) -> None:
             orders.drain[claim.held_by or OFF].append(node.name)
         return
     vanished = claim.failure in OUT_OF_REACH
+    if node.closed and node.busy and not vanished:
+        return  # Slurm has given it a job meanwhile; nothing is powered off under one, however often it is asked for
     if node.closed or vanished:
         orders.power_off[claim.held_by or OFF, vanished].append(node.name)
     else:

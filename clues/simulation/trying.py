@@ -64,12 +64,15 @@ class TryWatch:
         for key, breaker in capacity.items():
             known, failed = self._tried.get(key), breaker.failed_at
             if known is not None and known.failed_at is not None and failed is not None and failed < known.failed_at:
-                known.failed_at = failed  # the clock was set back, and what was remembered with it: no new failure
+                # The clock was set back, and what was remembered with it: no new failure. Of the launches it can no
+                # longer be told which were sent after the last one.
+                known.failed_at = failed
+                known.claims = {key: claim for key, claim in known.claims.items() if key in known.worked}
             elif known is None or known.failed_at != failed:
                 self._tried[key] = Tried(failed)
 
     def _look(self, key: str, tried: Tried, claim: Claim) -> None:
-        if claim.listed_at is not None and (claim.state in COMING or claim.state is ClaimState.READY):
+        if (claim.listed_at or claim.ready_at) and (claim.state in COMING or claim.state is ClaimState.READY):
             tried.worked.add(claim.key)
         if len(tried.worked) >= WORKED:
             self._tell(f"{key} is held back although {len(tried.worked)} VMs of it have come", key, claim.key)

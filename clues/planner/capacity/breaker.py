@@ -214,8 +214,8 @@ def learn_success(memory: Memory, before: Claim, claim: Claim) -> Memory:
     gang may have been made, and its mate refused, again and again.
     """
     site, own, pool = claim.offer.site, own_key(owner_of(claim), claim.offer), pool_key(claim.pool)
-    runs = claim.listed_at is not None and before.listed_at is None
     works = claim.ready_at is not None and before.ready_at is None
+    runs = _is_known_to_run(claim) and not _is_known_to_run(before)
     if not memory.breakers or not (runs or works) or before.state not in COMING:
         return memory
     for key in (claim.offer.key, site, own, pool):
@@ -228,6 +228,11 @@ def learn_success(memory: Memory, before: Claim, claim: Claim) -> Memory:
         at_once = breaker.code == INVALID or key == pool or (key == site and breaker.code != "quota")
         memory = without(memory, [key]) if at_once else _grown(memory, breaker)
     return memory
+
+
+def _is_known_to_run(claim: Claim) -> bool:
+    """Its provider has listed it, or it has come without that: a site may not be listed for a while."""
+    return claim.listed_at is not None or claim.ready_at is not None
 
 
 def _grown(memory: Memory, breaker: Breaker) -> Memory:

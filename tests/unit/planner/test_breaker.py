@@ -154,6 +154,16 @@ def failed(code: str = "no-capacity", times: int = 1) -> Memory:
     return memory
 
 
+def test_a_vm_that_serves_before_its_site_was_listed_shows_that_there_is_room_and_does_so_once() -> None:
+    memory = failed("no-capacity")
+    joining = replace(CLAIM, state=ClaimState.JOINING, launched_at=NOW + timedelta(minutes=9), listed_at=None)
+    ready = replace(joining, state=ClaimState.READY, ready_at=NOW)
+    after = learn_success(memory, joining, ready)
+    (breaker,) = after.breakers.values()
+    assert breaker.allowed == 2
+    assert learn_success(after, ready, replace(ready, listed_at=NOW)) == after
+
+
 def test_each_vm_that_runs_doubles_what_may_be_asked_for_until_the_breaker_is_closed() -> None:
     memory, allowed = failed(times=3), []
     while memory.breakers:

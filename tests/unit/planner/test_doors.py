@@ -81,6 +81,7 @@ CLAIMED: list[tuple[ClaimState, str, str, str | None, bool, bool]] = [
     (S.DRAINING, "ALLOCATED+CLOUD+DRAIN", "broken fan [root]", None, False, False),
     (S.STOPPING, "IDLE+CLOUD+DRAIN", "clues:stopping", None, True, False),
     (S.STOPPING, "IDLE+CLOUD", "", "clues:stopping", False, False),  # undone: closed first, then off
+    (S.STOPPING, "ALLOCATED+CLOUD+DRAIN+POWERING_UP", "clues:off", None, False, False),  # Slurm had given it a job
     (S.STOPPING, "DOWN+CLOUD", "clues:off", None, True, False),  # the daemon died between the two commands
     (S.STOPPING, "DOWN+CLOUD+POWERING_DOWN", "clues:off", None, False, False),
     (S.STOPPING, "DOWN+CLOUD+POWERED_DOWN", "clues:off", "clues:off", False, False),
