@@ -15,8 +15,9 @@ from clues.planner.buying.packing.problem import Packing, Problem, Unit
 from clues.planner.buying.packing.shadow import Shadows
 from clues.planner.buying.packing.work import Work
 
-#: how much may be done for one packing; where there are many tasks half of it, as there rounding costs least
+#: how much may be done for one packing; where there are many tasks less, as rounding costs little there
 WORK = 8_000_000
+WORK_FOR_MANY = 5_000_000
 _MANY = 2000
 _ROUNDS = 8
 #: over so many tasks the beginning of a queue that can be had is looked for, all looks together; then what was found
@@ -46,7 +47,7 @@ def pack(problem: Problem, most: int | None = None) -> Packing:
     queue = [(name, count) for name, count in problem.queue if count > 0]
     base = Attempt(problem)
     if most is None:
-        most = WORK if sum(count for _, count in queue) <= _MANY else WORK // 2
+        most = WORK if sum(count for _, count in queue) <= _MANY else WORK_FOR_MANY
     work = Work(most)
     out: dict[int, int] = {}
     looks = [_LOOKED_OVER]
