@@ -109,6 +109,7 @@ MUTANTS: dict[str, Mutant] = {
         "    if allowed >= CLOSED_AT:\n",
         "    if allowed >= 10**9:\n",
         ("capacity-returns",),
+        30,
     ),
     "a breaker that is tried lets all through": Mutant(
         "clues.planner.capacity.gates",

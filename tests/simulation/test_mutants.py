@@ -11,6 +11,7 @@ from tests.simulation.mutants import MUTANTS, ROOT, passes_unit_tests
 
 #: Those that take longer to be caught than the quick tests may take.
 LONG = {
+    "a breaker is not closed by what works",
     "a failed launch is closed without a look",
     "a stopped VM is gone when one listing lacks it",
     "what VMs cost counts as booked before it is on the disk",
