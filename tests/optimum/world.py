@@ -24,7 +24,7 @@ from clues.model import (
     World,
     make_gpus,
 )
-from tests.optimum.instances import Instance, PoolOf
+from tests.optimum.instances import Ask, Instance, PoolOf
 from tests.unit.builders import NOW, OFF, ago, make_claim, make_node, make_world
 
 GiB = 1024
@@ -108,6 +108,8 @@ def as_world(instance: Instance) -> World:
                     launched_at=opened,
                 )
             )
+    # jobs that ask for the same share the very same request, as those that the reader of Slurm's words gives
+    requests = [(ask, _request(ask)) for ask in instance.asks]
     jobs = [
         Job(
             id=f"{ask.name}.{number}",
@@ -116,23 +118,27 @@ def as_world(instance: Instance) -> World:
             reason="Resources",
             priority=ask.priority,
             partitions=("all",),
-            request=Request(
-                nodes_min=ask.nodes,
-                nodes_max=ask.nodes,
-                tasks=ask.nodes,
-                cpus_per_task=ask.cpus,
-                cpus_total=ask.nodes * ask.cpus,
-                memory_per_node_mib=ask.gib * GiB,
-                gpus_per_node=resources(0, 0, ask.gpus),
-            ),
+            request=request,
             constraint=ask.site,
             submitted=ago(minutes=5),
         )
-        for ask in instance.asks
+        for ask, request in requests
         for number in range(ask.count)
     ]
     world = make_world(nodes, jobs, claims, sites=tuple(settings.sites))
     return replace(world, terms=_terms(instance, world))
+
+
+def _request(ask: Ask) -> Request:
+    return Request(
+        nodes_min=ask.nodes,
+        nodes_max=ask.nodes,
+        tasks=ask.nodes,
+        cpus_per_task=ask.cpus,
+        cpus_total=ask.nodes * ask.cpus,
+        memory_per_node_mib=ask.gib * GiB,
+        gpus_per_node=resources(0, 0, ask.gpus),
+    )
 
 
 def _terms(instance: Instance, world: World) -> dict[str, SiteTerms]:

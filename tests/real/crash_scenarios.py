@@ -76,7 +76,7 @@ def build_error(lab: CrashLab) -> None:
 def wrong_gpus(lab: CrashLab) -> None:
     """The VM lacks the GPU that was ordered."""
     lab.faults("upv").add("boot", "wrong-gpus")
-    lab.submit("--partition=gpu", "--gres=gpu:1")
+    lab.submit("--constraint=upv", "--partition=gpu", "--gres=gpu:1")
 
 
 def gang(lab: CrashLab) -> None:

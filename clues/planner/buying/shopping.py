@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from math import isfinite
 
 from clues.model import ANY_GPU, Market, Node, Offer, Pool, Resources
@@ -183,10 +184,8 @@ class Shopping:
                 counts[at][id(group)] = group, counts[at].get(id(group), (group, 0))[1] + 1
         loads = []
         for (lot, offer), here in zip(purchase.spots, counts, strict=True):
-            load = Resources()
-            for group, count in here.values():
-                load = load.plus(group.each_at(lot.pool, offer).times(count))
-            loads.append(load)
+            parts = [group.each_at(lot.pool, offer).times(count) for group, count in here.values()]
+            loads.append(reduce(Resources.plus, parts) if parts else Resources())
         return loads
 
     def buy(self, purchase: Purchase) -> bool:

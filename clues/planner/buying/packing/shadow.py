@@ -173,12 +173,13 @@ class _Program:
         self.amounts = [max(0.0, old - change * amount) for old, change in zip(self.amounts, moved, strict=True)]
         self.amounts[leaving] = amount
         steps = 2 * self.size
+        changes = [(row, change) for row, change in enumerate(moved) if change]  # a third of them
         for place, column in enumerate(self.inverse):
             if column[leaving]:
                 number = column[leaving] / pivot
-                column = [old - change * number for old, change in zip(column, moved, strict=True)]
+                for row, change in changes:
+                    column[row] -= change * number
                 column[leaving] = number
-                self.inverse[place] = column
                 self.prices[place] += reduced * number
                 steps += self.size
         self.basis[leaving], self.costs[leaving] = what, cost
