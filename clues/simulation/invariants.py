@@ -54,7 +54,7 @@ class Watch(SlurmWatch):
         self._resting: dict[tuple[str, str], tuple[float, int, str]] = {}
         self._refusals: dict[str, deque[float]] = {}
         self._launches: dict[str, deque[float]] = {}
-        self._trying = TryWatch(self.tell)
+        self.trying = TryWatch(self.tell)
         self._static = self._fingerprint()
         self._fresh = True
         self.drains = DrainWatch(self.tell)
@@ -66,7 +66,7 @@ class Watch(SlurmWatch):
         self._committed.clear()
         self._generations.clear()
         self._resting.clear()
-        self._trying.forget()
+        self.trying.forget()
 
     # --- the ledger ---
 
@@ -104,7 +104,7 @@ class Watch(SlurmWatch):
 
     def committed(self, change: Commit) -> None:
         """It is on the disk."""
-        self._trying.committed(change)
+        self.trying.committed(change)
         for claim in change.claims:
             if not claim.adopted:
                 self._generations.setdefault((claim.node, claim.generation), claim.key)
@@ -174,7 +174,7 @@ class Watch(SlurmWatch):
         """A VM exists."""
         world, now = self._world, self._world.time.passed
         self._by_id[vm.id] = vm
-        self._trying.made(vm.request.pool or vm.node, now)
+        self.trying.made(vm.request.pool or vm.node, now)
         alive = self._alive.setdefault(vm.node, [])
         alive.append(vm)
         recent = self._launches.setdefault(vm.node, deque())

@@ -42,6 +42,10 @@ class SimLrms:
     def snapshot(self) -> ClusterSnapshot:
         self._witness.looks("Slurm")
         self._answer()
+        return self.picture()
+
+    def picture(self) -> ClusterSnapshot:
+        """What there is, for others than the daemon."""
         slurm = self._slurm
         jobs = slurm.job_pictures()
         partitions = dict.fromkeys(slurm.partitions, True)

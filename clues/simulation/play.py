@@ -94,6 +94,9 @@ class Play:
         """What only the end shows: nothing was paid for long that served nobody, all is booked, and no job suffered."""
         world, scenario = self.world, self.scenario
         ends = [job.ended for job in world.jobs.values() if job.ended is not None]
+        # a router that its provider called invalid is left alone for an hour, and with it the workers behind it
+        refused = world.watch.trying.invalid_until
+        ends.append(world.time.seconds(refused) if refused is not None else 0.0)
         quiet = world.time.passed - max(scenario.lasts, *ends)
         if quiet > QUIET_WITHIN:
             world.say_broken(f"there was no rest for {quiet:.0f} s after the faults and the last job")

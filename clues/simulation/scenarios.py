@@ -101,7 +101,7 @@ class Scenario:
     @property
     def plain(self) -> bool:
         """Whether no clock is set there and no site hides its VMs for long: then the books say what they cost."""
-        return set(self.mischief) <= _PLAIN and not self.script
+        return set(self.mischief) <= _PLAIN and not self.script and self.cloud.calls == FAST.calls
 
     @property
     def harmless(self) -> bool:

@@ -150,7 +150,7 @@ def _simulated(cluster: Trial, rounds: int) -> tuple[Record, dict[int, list[list
         while not holds():
             assert world.time.passed < end, "the simulated world does not come to it"
             world.run_until(world.time.passed + 0.05)
-            record.see(world.lrms.snapshot())
+            record.see(world.lrms.picture())
 
     def submit(nodes: int, cpus: int, seconds: float) -> None:
         need = Resources(cpus, 256 * cpus)
@@ -160,7 +160,7 @@ def _simulated(cluster: Trial, rounds: int) -> tuple[Record, dict[int, list[list
 
     def rest() -> None:
         until(
-            lambda: not world.daemon.books.claims and all(_rests(node) for node in world.lrms.snapshot().nodes.values())
+            lambda: not world.daemon.books.claims and all(_rests(node) for node in world.lrms.picture().nodes.values())
         )
 
     for _ in range(rounds):
