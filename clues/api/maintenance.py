@@ -15,8 +15,8 @@ from clues.api.respond import as_body, as_json
 from clues.api.watching import Pictures
 from clues.api.wire_maintenance import MaintenanceList, MaintenanceView
 from clues.model import Changed, Maintenance, Order
-from clues.planner.maintenance import closures, kept_free
-from clues.planner.overstay import jobs_past
+from clues.planner.maintenance.closing import closures, kept_free
+from clues.planner.maintenance.overstay import jobs_past
 from clues.ports import Control
 
 

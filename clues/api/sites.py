@@ -9,7 +9,7 @@ from clues.api import wire
 from clues.api.lens import Lens, utc
 from clues.model import Breaker, ClaimState, Resources, Site
 from clues.planner.credentials import credentials_end
-from clues.planner.maintenance import upcoming
+from clues.planner.maintenance.announcing import upcoming
 from clues.planner.money.prices import with_prices
 
 #: A claim in one of these has, or may have, a VM that is billed.

@@ -37,11 +37,11 @@ from clues.planner.eager_tries import tries
 from clues.planner.forecasts.accuracy import learn_from_queue
 from clues.planner.forecasts.forecast import forecast
 from clues.planner.lessons import find_misread, learn_from_moves
+from clues.planner.maintenance.overstay import warn_of_overstays
+from clues.planner.maintenance.reserving import reservations
 from clues.planner.money.budget import warn_of_budgets
-from clues.planner.overstay import warn_of_overstays
 from clues.planner.phases import advance
 from clues.planner.phases.common import with_listing, with_price, with_tunnel, with_way
-from clues.planner.reserving import reservations
 from clues.planner.routers import buy_routers, find_unroutable, give_up, let_waiting_go, promising, rest_routers
 from clues.planner.supply import learn_lulls, let_go, too_few, unbacked
 from clues.planner.view import View, make_view

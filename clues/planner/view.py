@@ -34,7 +34,8 @@ from clues.model import (
     World,
 )
 from clues.planner.forecasts.boots import boot_time
-from clues.planner.maintenance import closures, kept_free, upcoming
+from clues.planner.maintenance.announcing import upcoming
+from clues.planner.maintenance.closing import closures, kept_free
 from clues.planner.money.prices import with_prices
 from clues.planner.money.spot import Interruptions, expected_price, spot_seen, work_at_stake
 

@@ -13,7 +13,7 @@ from clues.planner import after_enrolment, after_last_word, after_notice, learn_
 from clues.planner.capacity.breaker import RECLAIMED
 from clues.planner.claims.moves import fail
 from clues.planner.claims.probe import plan_probe, stop_probe
-from clues.planner.maintenance import announce, cancel
+from clues.planner.maintenance.announcing import announce, cancel
 from clues.ports import Clock
 from clues.reconciler.admission import is_known, refused_address, ticket_ends
 from clues.reconciler.books import Books

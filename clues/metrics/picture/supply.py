@@ -10,8 +10,8 @@ from prometheus_client.core import Metric
 from clues.api.counting import count_nodes
 from clues.api.lens import Lens
 from clues.metrics.picture.gauges import gauge, single
-from clues.planner.maintenance import upcoming
-from clues.planner.overstay import jobs_past
+from clues.planner.maintenance.announcing import upcoming
+from clues.planner.maintenance.overstay import jobs_past
 
 
 def families(lens: Lens) -> Iterator[Metric]:

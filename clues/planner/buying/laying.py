@@ -16,7 +16,7 @@ from clues.model import COMING, Claim, ClusterSnapshot, Job, Outlook, Resources,
 from clues.planner.buying.hold import Hold
 from clues.planner.buying.onebyone import OneByOne
 from clues.planner.buying.placement import Buyer
-from clues.planner.maintenance import too_late
+from clues.planner.maintenance.closing import too_late
 from clues.planner.money.spot import waiting_for_spot
 from clues.planner.queue.bins import Bin, Bins, Origin
 from clues.planner.queue.jobclass import ClassKey, JobClass, UnreadableConstraint, class_key, crossed_by, make_class

@@ -29,7 +29,7 @@ from clues.model import (
     VmLog,
     Wish,
 )
-from clues.planner.maintenance import announce, cancel
+from clues.planner.maintenance.announcing import announce, cancel
 from clues.planner.rehearse import rehearse
 from tests.unit.builders import NOW
 

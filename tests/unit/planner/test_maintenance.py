@@ -10,7 +10,7 @@ import pytest
 from clues.errors import InvalidRequest, NotFound
 from clues.model import Claim, ClaimState, Facts, Leaving, Maintenance, Operator, Plan, Settings, Verdict, World
 from clues.planner.explain import explain
-from clues.planner.maintenance import announce, cancel, upcoming
+from clues.planner.maintenance.announcing import announce, cancel, upcoming
 from clues.planner.queue.room import find_room
 from clues.planner.view import make_view
 from tests.unit.builders import (

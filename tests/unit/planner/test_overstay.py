@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clues.model import Claim, ClaimState, Job, Maintenance, Memory, Note, Observed, Operator, World
-from clues.planner.overstay import jobs_past
+from clues.planner.maintenance.overstay import jobs_past
 from tests.unit.builders import BUSY, ago, ahead, make_claim, make_job, make_offer, make_pool, make_settings
 from tests.unit.planner.deciding import cluster, plan
 

@@ -3,7 +3,7 @@
 Slurm starts any job on an open node, so without one a node has to be closed to keep a single long job off it. Each
 announced maintenance has one reservation, which holds the nodes that are at its site now: it is made, changed and
 deleted as claims come and go, and one that nothing is known of is deleted, if it has this cluster's name. It is asked
-for before the nodes are opened, and counts only once a snapshot shows it (:func:`clues.planner.maintenance.kept_free`).
+for before the nodes are opened, and counts only once a snapshot shows it (``kept_free`` in ``closing.py``).
 
 When the maintenance begins its nodes are closed by us as well; only then the reservation goes, so that a node may serve
 another site.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clues.model import Claim, Kind, Reserve
-from clues.planner.maintenance import prefix_of, reservation_of
+from clues.planner.maintenance.closing import prefix_of, reservation_of
 from clues.planner.view import View
 
 

@@ -1,22 +1,20 @@
 """Maintenance of a site: from when on its nodes take no new jobs, and which jobs could not end in time.
 
 Nobody's job is killed, so a site has to be empty by itself when its maintenance begins. Its nodes are put into a
-reservation of Slurm's (:mod:`clues.planner.reserving`), and those that are seen in it stay open until it begins: jobs
-that end in time go on being started there. A node that is not in it is open to *every* job of its partitions, whatever
-it was bought for: it is closed as soon as one of those that wait could start there and still run then, by its time
-limit; in any case an hour ahead, since a job that is submitted next starts at once. A closed node's VM is ended when it
-is idle. Until an hour ahead the site is bought from for jobs that end in time. Afterwards all is as before:
-nothing is remembered but the announcement.
+reservation of Slurm's (``reserving.py``), and those that are seen in it stay open until it begins: jobs that end in
+time go on being started there. A node that is not in it is open to *every* job of its partitions, whatever it was
+bought for: it is closed as soon as one of those that wait could start there and still run then, by its time limit; in
+any case an hour ahead, since a job that is submitted next starts at once. A closed node's VM is ended when it is idle.
+Until an hour ahead the site is bought from for jobs that end in time. Afterwards all is as before: nothing is
+remembered but the announcement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from clues.errors import InvalidRequest, NotFound
-from clues.model import ClusterSnapshot, Job, Maintenance, Operator, Pool
+from clues.model import ClusterSnapshot, Job, Maintenance, Pool
 from clues.planner.queue.constraint import UnreadableConstraint, parse_constraint, satisfied
 from clues.planner.queue.features import pool_features
 from clues.planner.queue.layout import lay_out
@@ -25,58 +23,6 @@ from clues.units import show_duration
 
 #: No node takes new jobs for so long before a maintenance, whichever jobs wait now.
 LEAST_AHEAD = timedelta(hours=1)
-
-
-#: What is announced for later, or for longer, is a slip of the hand.
-FARTHEST, LONGEST = timedelta(days=400), timedelta(days=90)
-
-
-def announce(
-    operator: Operator, site: str, begin: datetime, end: datetime, ahead: timedelta | None, who: str, now: datetime
-) -> Operator:
-    """Return the standing orders with one more maintenance, the last of them, and without those that are over.
-
-    :raises InvalidRequest: it is over already, ends before it begins, or overlaps another one of its site.
-    """
-    begin, end = begin.astimezone(UTC), end.astimezone(UTC)
-    if end <= begin:
-        raise InvalidRequest(f"it would end ({end:%Y-%m-%d %H:%M} UTC) before it begins ({begin:%Y-%m-%d %H:%M} UTC)")
-    if end <= now:
-        raise InvalidRequest(
-            f"it is over already: it ends at {end:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M} UTC"
-        )
-    if begin > now + FARTHEST or end - begin > LONGEST:
-        raise InvalidRequest(
-            f"at most {show_duration(LONGEST)} long, and {show_duration(FARTHEST)} ahead: for a site that is out of "
-            "use for longer, write `disabled: true` in clues.yaml"
-        )
-    kept = tuple(one for one in operator.maintenance if one.end > now)
-    for other in kept:
-        if other.site == site and other.begin < end and begin < other.end:
-            raise InvalidRequest(
-                f"it overlaps {other} of {site}: `clues maintenance cancel {other.number}` first, then announce all"
-            )
-    number = max((operator.announced, *(one.number for one in operator.maintenance))) + 1
-    added = Maintenance(number, site, begin, end, ahead, who)
-    return replace(operator, maintenance=(*kept, added), announced=number)
-
-
-def cancel(operator: Operator, number: int, now: datetime) -> tuple[Operator, Maintenance]:
-    """Return the standing orders without one maintenance, and that one.
-
-    :raises NotFound: there is none of this number, or it is over.
-    """
-    for one in operator.maintenance:
-        if one.number == number and one.end > now:
-            kept = tuple(other for other in operator.maintenance if other is not one)
-            return replace(operator, maintenance=kept), one
-    raise NotFound(f"no maintenance has the number {number}, or it is over: see `clues maintenance list`")
-
-
-def upcoming(operator: Operator, now: datetime) -> dict[str, Maintenance]:
-    """Return by site the maintenance that is on, or else the next one; those that are over are not in it."""
-    later = sorted((one for one in operator.maintenance if one.end > now), key=lambda one: one.begin, reverse=True)
-    return {one.site: one for one in later}
 
 
 def prefix_of(cluster: str) -> str:

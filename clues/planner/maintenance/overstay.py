@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from clues.model import Claim, Job, Maintenance, Memory, Note
-from clues.planner.maintenance import LEAST_AHEAD, upcoming
+from clues.planner.maintenance.announcing import upcoming
+from clues.planner.maintenance.closing import LEAST_AHEAD
 from clues.planner.view import View
 from clues.units import show_duration
 
