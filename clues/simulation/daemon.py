@@ -17,8 +17,8 @@ from clues.model import Action, Claim, LaunchRequest, Settings
 from clues.ports import Clock, Connector, Lrms, Overlay
 from clues.reconciler import Books, Counter
 from clues.simulation.ledger import SimLedger, Witness
-from clues.simulation.naps import Naps
-from clues.simulation.quiet import QuietObserver, QuietReconciler
+from clues.simulation.naps.naps import Naps
+from clues.simulation.naps.quiet import QuietObserver, QuietReconciler
 from clues.simulation.timeline import Event, Timeline
 from clues.simulation.workers import SimWorkers
 

@@ -14,9 +14,9 @@ from functools import partial
 from clues.errors import InvalidRequest, LedgerError, NotFound
 from clues.ledger import Commit
 from clues.model import InstanceState, Wish
-from clues.simulation.retiring import with_image
-from clues.simulation.slurm_parts import JobState
+from clues.simulation.slurm.parts import JobState
 from clues.simulation.world import World
+from clues.simulation.worlds.retiring import with_image
 
 
 @dataclass(frozen=True, slots=True)

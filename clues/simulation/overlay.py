@@ -8,8 +8,8 @@ from datetime import datetime
 from clues.errors import QuotaExceeded, Transient
 from clues.model import Attach, Claim, HubStatus, Kind, OverlayStatus, Settings, Tunnel
 from clues.ports import Lost, Provision, Reservation, nothing_lost
+from clues.simulation.clouds.vms import SimVM
 from clues.simulation.timeline import Timeline
-from clues.simulation.vms import SimVM
 
 
 class SimOverlay:

@@ -12,11 +12,11 @@ from functools import partial
 from clues.model import Gpu, Mode, Resources
 from clues.simulation.crash import Crash, When
 from clues.simulation.demon import Demon
-from clues.simulation.purses import account_of
-from clues.simulation.scarcity import ALL
-from clues.simulation.scenarios import JOBS_FOR, STATIC, Scenario, settings_of
-from clues.simulation.slurm_parts import SimJob, SimNode, SimReservation
+from clues.simulation.slurm.parts import SimJob, SimNode, SimReservation
 from clues.simulation.world import Design, World
+from clues.simulation.worlds.purses import account_of
+from clues.simulation.worlds.scarcity import ALL
+from clues.simulation.worlds.scenarios import JOBS_FOR, STATIC, Scenario, settings_of
 
 #: After the faults and the last job all has to be over within so long, in seconds.
 QUIET_WITHIN = 1800.0

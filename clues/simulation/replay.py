@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from clues.simulation.play import Play, parse_crash
-from clues.simulation.scarcity import ALL
 from clues.simulation.story import InvariantBroken
+from clues.simulation.worlds.scarcity import ALL
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,8 +22,8 @@ from random import Random
 
 from clues.simulation.crash import STEPS, Crash, When
 from clues.simulation.play import play, replay_command
-from clues.simulation.scarcity import ALL
 from clues.simulation.story import InvariantBroken
+from clues.simulation.worlds.scarcity import ALL
 
 #: How often progress is told, in seconds.
 EVERY = 5.0

@@ -22,21 +22,21 @@ from clues.model import (
     Settings,
 )
 from clues.ports import Clock
-from clues.simulation.cloud import SimCloud, Watcher
+from clues.simulation.clouds.cloud import SimCloud, Watcher
+from clues.simulation.clouds.machines import Machines
+from clues.simulation.clouds.vms import SimVM
 from clues.simulation.crash import Crash
 from clues.simulation.daemon import CLUSTER, Killed, SimDaemon, Surroundings
-from clues.simulation.invariants import Watch
 from clues.simulation.ledger import make_ledger
-from clues.simulation.lrms import SimLrms
-from clues.simulation.machines import Machines
-from clues.simulation.naps import Naps
+from clues.simulation.naps.naps import Naps
 from clues.simulation.overlay import SimOverlay
-from clues.simulation.profiles import CloudProfile, SlurmProfile
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import SimJob, SimNode
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import SimJob, SimNode
+from clues.simulation.slurm.port import SimLrms
 from clues.simulation.story import InvariantBroken, Story
 from clues.simulation.timeline import EPOCH, PlainClock, Timeline
-from clues.simulation.vms import SimVM
+from clues.simulation.watch.invariants import Watch
+from clues.simulation.worlds.profiles import CloudProfile, SlurmProfile
 
 #: After every so many events everything is gone through, in small worlds.
 WHOLE = 40

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import pytest
 
 from clues.model import Instance, Kind, LaunchRequest, Limits, Offer, Price, Resources
-from clues.simulation.cloud import SimCloud, Watcher
-from clues.simulation.profiles import CloudProfile, Delay
+from clues.simulation.clouds.cloud import SimCloud, Watcher
 from clues.simulation.timeline import Timeline
+from clues.simulation.worlds.profiles import CloudProfile, Delay
 from clues.testing.connector_contract import OURS, ConnectorContract
 
 QUICK = CloudProfile(

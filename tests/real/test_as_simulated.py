@@ -21,9 +21,9 @@ from clues.ledger import Ledger
 from clues.model import Claim, ClusterSnapshot, Node, Resources
 from clues.offline import build_lrms
 from clues.registry import find_plugins
-from clues.simulation.profiles import CloudProfile, Delay, SlurmProfile
-from clues.simulation.slurm_parts import OVER, SimJob
+from clues.simulation.slurm.parts import OVER, SimJob
 from clues.simulation.world import Design, World
+from clues.simulation.worlds.profiles import CloudProfile, Delay, SlurmProfile
 from tests.real.withstand_lab import Trial, trial
 
 pytestmark = pytest.mark.real

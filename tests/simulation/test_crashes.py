@@ -9,7 +9,7 @@ import pytest
 from clues.simulation.crash import STEPS, Crash, When
 from clues.simulation.demon import STORM, TUNNELS, Mischief
 from clues.simulation.play import Play, play
-from clues.simulation.scenarios import SCENARIOS
+from clues.simulation.worlds.scenarios import SCENARIOS
 
 #: Where a step is to be met: most of them wherever there are faults.
 PLACES = {("gone", "stopping"): "late", ("launching", "joining"): "slow-answers", ("draining", "ready"): "recalled"}

@@ -10,9 +10,9 @@ import pytest
 from clues.model import Limits
 from clues.simulation.demon import Mischief
 from clues.simulation.play import Play
-from clues.simulation.scenarios import FAST, Scenario
-from clues.simulation.slurm_parts import SimJob
+from clues.simulation.slurm.parts import SimJob
 from clues.simulation.world import World
+from clues.simulation.worlds.scenarios import FAST, Scenario
 
 #: seconds: when it begins, how long it is, and how long before that nodes take no new jobs. No job may run for longer.
 BEGIN, LONG, AHEAD = 2400.0, 600.0, 1000.0

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from clues.simulation.crash import Crash, When
 from clues.simulation.play import Play
-from clues.simulation.profiles import Delay
-from clues.simulation.scenarios import FAST, SCENARIOS
+from clues.simulation.worlds.profiles import Delay
+from clues.simulation.worlds.scenarios import FAST, SCENARIOS
 
 
 def test_a_slow_answer_to_a_launch_is_no_absence_of_the_vm() -> None:

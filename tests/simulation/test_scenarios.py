@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from clues.simulation.play import Play, play
-from clues.simulation.scarcity import ALL
+from clues.simulation.worlds.scarcity import ALL
 
 #: Scenarios that take long have their place among the slow tests.
 LONG = {"site-day": 1}

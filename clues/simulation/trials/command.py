@@ -14,13 +14,13 @@ from clues.config import DEFAULT_FILE, load
 from clues.errors import CluesError, ConfigError
 from clues.model import Settings
 from clues.registry import find_plugins
-from clues.simulation.profiles import Delay
 from clues.simulation.trials import report
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
 from clues.simulation.trials.peers import PEERS, clairvoyant, run_peer
 from clues.simulation.trials.traces import Trace, read_trace
 from clues.simulation.trials.trial import Conditions, run_trial
+from clues.simulation.worlds.profiles import Delay
 from clues.units import parse_duration
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from clues.model import ANY_GPU, Gpu, Pool, Resources, Settings
-from clues.simulation.slurm_parts import SimJob
+from clues.simulation.slurm.parts import SimJob
 from clues.simulation.trials.traces import TraceJob
 
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from clues.model import Billing, Pool, Resources
 from clues.planner.money.billing import charged
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import OVER, SimJob
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import OVER, SimJob
 from clues.simulation.timeline import Timeline
 from clues.simulation.trials.outcome import Outcome, Share
 

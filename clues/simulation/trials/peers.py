@@ -13,14 +13,14 @@ from math import ceil
 from random import Random
 
 from clues.model import Offer, Pool, Resources, Settings
-from clues.simulation.profiles import CALM_SLURM
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import SimJob, SimNode
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import SimJob, SimNode
 from clues.simulation.timeline import Timeline
 from clues.simulation.trials.fitting import Fitted
 from clues.simulation.trials.meter import Meter
 from clues.simulation.trials.outcome import Outcome, Share
 from clues.simulation.trials.trial import PATIENCE, POINTS, Conditions, Progress
+from clues.simulation.worlds.profiles import CALM_SLURM
 
 #: From the decision to the call, and from the VM's being up to the node's being idle, in seconds, for everybody.
 OVERHEAD = 16.0

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from clues.model import Settings
-from clues.simulation.profiles import CALM_SLURM, CloudProfile, Delay
-from clues.simulation.slurm_parts import SimJob
+from clues.simulation.clouds.vms import SimVM
+from clues.simulation.slurm.parts import SimJob
 from clues.simulation.trials.fitting import Fitted
 from clues.simulation.trials.meter import Meter
 from clues.simulation.trials.outcome import Outcome
-from clues.simulation.vms import SimVM
 from clues.simulation.world import Design, World
+from clues.simulation.worlds.profiles import CALM_SLURM, CloudProfile, Delay
 
 #: Points of the plots.
 POINTS = 400
@@ -60,7 +60,7 @@ def run_trial(
 ) -> Outcome:
     """Play the jobs, which are used up by that; return what came of it.
 
-    :param naps: leave out the ticks that would do nothing (:mod:`clues.simulation.naps`).
+    :param naps: leave out the ticks that would do nothing (:mod:`clues.simulation.naps.naps`).
     """
     began = time.monotonic()
     outcome = Outcome(name, settings.currency, misfits=sum(fitted.misfits.values()))

@@ -23,12 +23,12 @@ from typing import Any
 
 from clues.model import ANY_GPU, Gpu, Limits, Offer, Pool, Resources, Settings, Site
 from clues.simulation.play import play
-from clues.simulation.scenarios import SCENARIOS
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
 from clues.simulation.trials.peers import PEERS, clairvoyant, run_peer
 from clues.simulation.trials.traces import Trace, TraceJob, read_trace
 from clues.simulation.trials.trial import Conditions, run_trial
+from clues.simulation.worlds.scenarios import SCENARIOS
 from tests.lab.bench.figures import Figure
 
 #: A trace that lasts longer, in seconds, is not played under TARDIS' rules, which start VMs every half minute.

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from clues.model import Offer, Pool, Resources, Settings, Site
-from clues.simulation.profiles import Delay
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.traces import TraceJob
 from clues.simulation.trials.trial import Conditions, run_trial
+from clues.simulation.worlds.profiles import Delay
 
 #: two cores each, every half minute, then long enough nothing
 JOBS = [TraceJob(str(n), (n // 4) * 7200 + (n % 4) * 30.0, 3000.0, 2, limit=3600.0, memory_mib=4096) for n in range(12)]

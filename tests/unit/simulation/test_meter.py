@@ -6,11 +6,11 @@ from random import Random
 import pytest
 
 from clues.model import Billing
-from clues.simulation.profiles import CALM_SLURM
-from clues.simulation.slurm import SimSlurm
+from clues.simulation.slurm.controller import SimSlurm
 from clues.simulation.timeline import Timeline
 from clues.simulation.trials.meter import Meter
 from clues.simulation.trials.outcome import Outcome
+from clues.simulation.worlds.profiles import CALM_SLURM
 from tests.unit.builders import CPU_SHAPE, make_pool
 
 

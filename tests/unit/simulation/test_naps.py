@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clues.model import Limits, Offer, Pool, Resources, Settings, Site, Warm, Window
-from clues.simulation.profiles import Delay
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
 from clues.simulation.trials.traces import TraceJob
 from clues.simulation.trials.trial import Conditions, run_trial
+from clues.simulation.worlds.profiles import Delay
 
 #: Looks are up to ten seconds apart in the usual rhythm, and of what is started a few follow each other.
 SECONDS = 25.0

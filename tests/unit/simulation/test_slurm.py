@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 
 from clues.model import Offer, Pool, Resources
-from clues.simulation.profiles import Delay, SlurmProfile
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import SimJob, SimNode, SimReservation
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import SimJob, SimNode, SimReservation
 from clues.simulation.timeline import Timeline
+from clues.simulation.worlds.profiles import Delay, SlurmProfile
 
 PROFILE = SlurmProfile(
     schedule=Delay(1), completing=Delay(0.5), power_down=30, resume_timeout=100, slurmd_timeout=90, requeue=121,

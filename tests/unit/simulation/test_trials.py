@@ -12,7 +12,6 @@ import pytest
 
 from clues.errors import ConfigError
 from clues.model import Gpu, Limits, Offer, Pool, Resources, Settings, Site
-from clues.simulation.profiles import Delay
 from clues.simulation.trials import report
 from clues.simulation.trials.command import simulate
 from clues.simulation.trials.fitting import fit
@@ -21,6 +20,7 @@ from clues.simulation.trials.peers import PEERS, Peer, clairvoyant, linear_step,
 from clues.simulation.trials.plots import nice, plot
 from clues.simulation.trials.traces import TraceJob, read_trace
 from clues.simulation.trials.trial import Conditions, run_trial
+from clues.simulation.worlds.profiles import Delay
 
 DATA = Path(__file__).parent / "data"
 STILL = Conditions(boot=Delay(120))

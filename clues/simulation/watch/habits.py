@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from clues.ledger import Ledger
 from clues.model import Action, Claim, LaunchTogether, Pace, Published
-from clues.simulation.vms import SimVM
+from clues.simulation.clouds.vms import SimVM
 
 #: Looks within a minute, by what is looked at: each answer of a provider may hurry one.
 MOST = {"Slurm": 180, "Slurm's counters": 40, "site": 25}

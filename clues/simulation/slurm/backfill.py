@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 
-from clues.simulation.slurm_parts import SimJob, SimNode, SimReservation
+from clues.simulation.slurm.parts import SimJob, SimNode, SimReservation
 
 Start = Callable[[SimJob, list[SimNode]], None]
 

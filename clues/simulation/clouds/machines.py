@@ -7,12 +7,12 @@ from random import Random
 
 from clues.errors import AuthFailed, LedgerError, Transient
 from clues.model import Facts, Resources
-from clues.simulation.cloud import SimCloud
+from clues.simulation.clouds.cloud import SimCloud
+from clues.simulation.clouds.vms import SimVM
 from clues.simulation.daemon import SimDaemon
 from clues.simulation.overlay import SimOverlay
-from clues.simulation.slurm import SimSlurm
+from clues.simulation.slurm.controller import SimSlurm
 from clues.simulation.timeline import Timeline
-from clues.simulation.vms import SimVM
 
 #: A VM that was not heard tries again after so long, in seconds; what a slow boot takes longer; when a VM gives up.
 RETRY, SLOW, GIVES_UP = 5.0, 600.0, 3600.0

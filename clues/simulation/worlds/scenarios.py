@@ -22,10 +22,10 @@ from clues.model import (
     Site,
 )
 from clues.simulation.demon import STORM, TUNNELS, Mischief
-from clues.simulation.profiles import BAD_CALLS, BAD_FATES, BAD_LAUNCHES, CloudProfile, Delay, SlurmProfile
-from clues.simulation.purses import ENDLESS, MANY, TIGHT_DAY, Purses
-from clues.simulation.retiring import retiring
 from clues.simulation.timeline import EPOCH
+from clues.simulation.worlds.profiles import BAD_CALLS, BAD_FATES, BAD_LAUNCHES, CloudProfile, Delay, SlurmProfile
+from clues.simulation.worlds.purses import ENDLESS, MANY, TIGHT_DAY, Purses
+from clues.simulation.worlds.retiring import retiring
 
 CPU = Resources(8, 30 * 1024)
 GPU = Resources(8, 60 * 1024, (Gpu("a10", 2),))

@@ -14,13 +14,13 @@ from dataclasses import dataclass, fields
 from clues.ledger import Commit
 from clues.lifecycle import PERMITTED
 from clues.model import Attach, Claim, ClaimState, Kind, LaunchRequest
-from clues.simulation.cloud import SimCloud
-from clues.simulation.invariants_habits import HabitWatch
-from clues.simulation.invariants_money import unpaid
-from clues.simulation.retiring import DrainWatch
-from clues.simulation.trying import TryWatch
-from clues.simulation.vms import SimVM
-from clues.simulation.watching import Landscape, SlurmWatch
+from clues.simulation.clouds.cloud import SimCloud
+from clues.simulation.clouds.vms import SimVM
+from clues.simulation.watch.habits import HabitWatch
+from clues.simulation.watch.money import unpaid
+from clues.simulation.watch.slurm import Landscape, SlurmWatch
+from clues.simulation.watch.trying import TryWatch
+from clues.simulation.worlds.retiring import DrainWatch
 
 #: How long the daemon, able to look and to act, may take to know a VM of ours, or to end one of two for one node.
 UNKNOWN, DOUBLE = 600.0, 900.0

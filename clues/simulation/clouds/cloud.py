@@ -27,10 +27,10 @@ from clues.model import (
     Price,
     Soundness,
 )
-from clues.simulation.faults import ERRORS, HIDDEN, LATEST, Faults
-from clues.simulation.profiles import CloudProfile, pick
+from clues.simulation.clouds.faults import ERRORS, HIDDEN, LATEST, Faults
+from clues.simulation.clouds.vms import SimVM
 from clues.simulation.timeline import Timeline
-from clues.simulation.vms import SimVM
+from clues.simulation.worlds.profiles import CloudProfile, pick
 
 
 class Watcher:

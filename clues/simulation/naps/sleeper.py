@@ -7,7 +7,7 @@ from typing import Protocol
 from clues.ports import Clock
 from clues.reconciler import Books
 from clues.simulation.ledger import SimLedger
-from clues.simulation.quiet import QuietObserver, QuietReconciler
+from clues.simulation.naps.quiet import QuietObserver, QuietReconciler
 
 
 class Sleeper(Protocol):

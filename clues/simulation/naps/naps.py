@@ -7,8 +7,8 @@ daemon in vain but never let it miss anything:
 * while jobs wait the daemon looks after every pass of Slurm's, unless the same jobs waited at its last look and all
   were to get their nodes; or that found no node and no offer for anything more, and nothing of that has changed since;
 * a node that changes, a VM that ends, and every answer that is an error, or of which more may come, wake it in its
-  usual rhythm (:mod:`clues.simulation.quiet`);
-* and where time alone can matter it wakes by itself: when an idle node's time is up (:mod:`clues.simulation.idling`),
+  usual rhythm (``quiet.py``);
+* and where time alone can matter it wakes by itself: when an idle node's time is up (``idling.py``),
   when a breaker closes, when a pool's window opens or closes, and when a VM on its way has had its time.
 """
 
@@ -21,10 +21,10 @@ from clues.model import Claim, ClaimState, ClusterSnapshot, Job, Kind, Published
 from clues.planner.market import standings
 from clues.planner.queue.reasons import REASONS, Need, first_word
 from clues.planner.supply.warm import warm_wanted
-from clues.simulation.idling import Idling
-from clues.simulation.sleeper import Sleeper
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import JobState, SimJob
+from clues.simulation.naps.idling import Idling
+from clues.simulation.naps.sleeper import Sleeper
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import JobState, SimJob
 from clues.simulation.timeline import Event, Timeline
 
 #: While something leaves, and nothing happens to it, it is looked at so often, in seconds; while something comes, or

@@ -14,17 +14,17 @@ from functools import partial
 from random import Random
 
 from clues.model import Mode, Node, Pool
-from clues.simulation.profiles import SlurmProfile
-from clues.simulation.slurm_parts import JobState, SimNode
-from clues.simulation.slurm_queue import AGAIN, SimQueue
+from clues.simulation.slurm.parts import JobState, SimNode
+from clues.simulation.slurm.queue import AGAIN, SimQueue
 from clues.simulation.timeline import Timeline
+from clues.simulation.worlds.profiles import SlurmProfile
 
 #: How long a silent node slows every undraining, at most, in seconds.
 SLOW_ROUND = 13.0
 
 
 class SimSlurm(SimQueue):
-    """The machine; :mod:`clues.simulation.lrms` is the port to it."""
+    """The machine; :mod:`clues.simulation.slurm.port` is the port to it."""
 
     def __init__(self, pools: Iterable[Pool], time: Timeline, chance: Random, profile: SlurmProfile) -> None:
         super().__init__(time, chance, profile)

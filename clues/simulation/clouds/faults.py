@@ -17,8 +17,8 @@ from clues.errors import (
     Transient,
 )
 from clues.model import LaunchRequest, Limits, Quota, Resources
-from clues.simulation.profiles import CloudProfile, pick
-from clues.simulation.vms import SimVM
+from clues.simulation.clouds.vms import SimVM
+from clues.simulation.worlds.profiles import CloudProfile, pick
 
 ERRORS: Mapping[str, Callable[[], CloudError]] = {
     "no-capacity": lambda: NoCapacity("no valid host was found"),
@@ -40,7 +40,7 @@ SHOWN = 60.0
 
 
 class Faults:
-    """What a :class:`~clues.simulation.cloud.SimCloud` meets: by chance, by its profile, or because a test says so."""
+    """What a ``SimCloud`` meets: by chance, by its profile, or because a test says so."""
 
     def __init__(self, profile: CloudProfile, chance: Random) -> None:
         self.profile, self._chance = profile, chance

@@ -12,8 +12,8 @@ from typing import Protocol
 from clues.errors import LrmsError
 from clues.model import ClusterSnapshot, Reservation, Settings
 from clues.ports import Provision
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import JobState, SimNode, SimReservation
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import JobState, SimNode, SimReservation
 from clues.simulation.timeline import Timeline
 
 

@@ -9,17 +9,17 @@ from operator import is_
 from random import Random
 
 from clues.model import NOTHING, Job
-from clues.simulation.backfill import Scheduler
-from clues.simulation.profiles import SlurmProfile
-from clues.simulation.slurm_parts import JobState, SimJob, SimNode, SimReservation, in_slurms_order
+from clues.simulation.slurm.backfill import Scheduler
+from clues.simulation.slurm.parts import JobState, SimJob, SimNode, SimReservation, in_slurms_order
 from clues.simulation.timeline import Timeline
+from clues.simulation.worlds.profiles import SlurmProfile
 
 #: How often a job's end is tried again where nobody can be told of it, in seconds.
 AGAIN = 10.0
 
 
 class SimQueue:
-    """Jobs, over nodes that :class:`~clues.simulation.slurm.SimSlurm` keeps."""
+    """Jobs, over nodes that :class:`~clues.simulation.slurm.controller.SimSlurm` keeps."""
 
     def __init__(self, time: Timeline, chance: Random, profile: SlurmProfile) -> None:
         self._time, self._chance, self.profile = time, chance, profile

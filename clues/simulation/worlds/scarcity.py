@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from clues.model import Limits
 from clues.simulation.demon import Mischief
-from clues.simulation.scenarios import FAST, SCENARIOS, Scenario, eager
+from clues.simulation.worlds.scenarios import FAST, SCENARIOS, Scenario, eager
 
 _WIDE = {"cesnet": Limits(vms=7), "aws": Limits(vms=7, gpus=4)}
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from clues.model import Claim, ClaimState, Settings
-from clues.simulation.cloud import SimCloud
+from clues.simulation.clouds.cloud import SimCloud
+from clues.simulation.clouds.vms import SimVM
 from clues.simulation.daemon import SimDaemon
 from clues.simulation.overlay import SimOverlay
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import JobState, SimJob, SimNode
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import JobState, SimJob, SimNode
 from clues.simulation.timeline import Timeline
-from clues.simulation.vms import SimVM
 
 
 class Landscape(Protocol):

@@ -7,9 +7,9 @@ fall idle, as long as it looks once that time may have passed.
 from __future__ import annotations
 
 from clues.model import Claim, ClaimState, Mode, Settings
-from clues.simulation.sleeper import Sleeper
-from clues.simulation.slurm import SimSlurm
-from clues.simulation.slurm_parts import SimJob
+from clues.simulation.naps.sleeper import Sleeper
+from clues.simulation.slurm.controller import SimSlurm
+from clues.simulation.slurm.parts import SimJob
 from clues.simulation.timeline import Event, Timeline
 
 #: Where more than the idle time of its pool hangs on it, a node that has fallen idle is looked at within this time, in
