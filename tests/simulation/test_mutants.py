@@ -14,6 +14,7 @@ LONG = {
     "a breaker is not closed by what works",
     "a failed launch is closed without a look",
     "a stopped VM is gone when one listing lacks it",
+    "the next hour need not bear what this one buys",
     "what VMs cost counts as booked before it is on the disk",
 }
 
