@@ -251,7 +251,7 @@ class World(Watcher):
 
     def looks(self, what: str) -> None:
         if self.design.watched and not self.design.brief:
-            self.watch.habits.looks(what, self.time.passed)
+            self.watch.habits.looks(what, self.settings.pace, self.time.passed)
 
     def opens(self, nodes: Sequence[SimNode]) -> None:
         if self.design.watched:
@@ -268,7 +268,7 @@ class World(Watcher):
 
     def listing(self, cloud: SimCloud) -> None:
         if self.design.watched and not self.design.brief:
-            self.watch.habits.looks(cloud.name, self.time.passed)
+            self.watch.habits.looks(cloud.name, self.settings.pace, self.time.passed)
 
     def launching(self, cloud: SimCloud, request: LaunchRequest) -> None:
         self.launches += 1

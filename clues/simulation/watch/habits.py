@@ -15,8 +15,8 @@ from clues.ledger import Ledger
 from clues.model import Action, Claim, LaunchTogether, Pace, Published
 from clues.simulation.clouds.vms import SimVM
 
-#: Looks within a minute, by what is looked at: each answer of a provider may hurry one.
-MOST = {"Slurm": 180, "Slurm's counters": 40, "site": 25}
+#: Looks within a minute, as a multiple of what the quickest rhythm makes: each answer of a provider may hurry one.
+MOST = {"Slurm": 9.0, "Slurm's counters": 2.0, "site": 2.5}
 #: ... and claims for one node: what is let go at one look and bought at the next is a defect.
 BOUGHT = 8
 #: How much later than its pace says a look may come, in seconds: some calls take minutes, and what failed rests.
@@ -41,14 +41,15 @@ class HabitWatch:
         self._leeway: dict[str, float] = defaultdict(float)
         self._rates: dict[str, float] = defaultdict(float)
 
-    def looks(self, at: str, now: float) -> None:
+    def looks(self, at: str, pace: Pace, now: float) -> None:
         """The daemon looks at Slurm, or at a site."""
         recent = self._looks.setdefault(at, deque())
         recent.append(now)
         self._last[at] = now
         while recent[0] < now - 60:
             recent.popleft()
-        if len(recent) > MOST.get(at, MOST["site"]):
+        quickest = {"Slurm": pace.look_busy, "Slurm's counters": pace.poke}.get(at, pace.listing_busy)
+        if len(recent) > MOST.get(at, MOST["site"]) * 60 / quickest.total_seconds():
             self._tell(f"{at}: {len(recent)} looks within a minute", at)
 
     def bought(self, node: str, now: float) -> None:
