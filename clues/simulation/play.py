@@ -94,11 +94,11 @@ class Play:
         """What only the end shows: nothing was paid for long that served nobody, all is booked, and no job suffered."""
         world, scenario = self.world, self.scenario
         ends = [job.ended for job in world.jobs.values() if job.ended is not None]
-        # a router that its provider called invalid is left alone for an hour, and with it the workers behind it
-        refused = world.watch.trying.invalid_until
-        ends.append(world.time.seconds(refused) if refused is not None else 0.0)
         quiet = world.time.passed - max(scenario.lasts, *ends)
-        if quiet > QUIET_WITHIN:
+        # a router that its provider called invalid is left alone for an hour, and with it the workers behind it; and
+        # what is left alone until some moment is so for longer when the clock is set back
+        long = world.watch.trying.found_invalid or "clock set" in scenario.mischief
+        if quiet > QUIET_WITHIN + (3600.0 if long else 0.0):
             world.say_broken(f"there was no rest for {quiet:.0f} s after the faults and the last job")
         if scenario.plain:
             unseen = 3 * scenario.cloud.latency.median

@@ -38,8 +38,8 @@ class TryWatch:
         self._tried: dict[str, Tried] = {}
         self._known: set[str] = set()
         self._made: dict[str, deque[float]] = {}
-        #: until when the last request that was called invalid is not repeated
-        self.invalid_until: datetime | None = None
+        #: a request was called invalid
+        self.found_invalid = False
 
     def forget(self) -> None:
         """The ledger was lost, and what had been learnt with it."""
@@ -61,8 +61,7 @@ class TryWatch:
                 self._look(claim.offer.key, tried, claim)
 
     def _learn(self, memory: Memory) -> None:
-        refused = [one.until for one in memory.breakers.values() if one.code == "invalid"]
-        self.invalid_until = max((*refused, *filter(None, [self.invalid_until])), default=None)
+        self.found_invalid = self.found_invalid or any(one.code == "invalid" for one in memory.breakers.values())
         capacity = {key: one for key, one in memory.breakers.items() if one.code in ("no-capacity", "reclaimed")}
         self._tried = {key: one for key, one in self._tried.items() if key in capacity}
         for key, breaker in capacity.items():
