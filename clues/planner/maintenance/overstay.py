@@ -43,7 +43,9 @@ def warn_of_overstays(view: View, claims: Mapping[str, Claim], memory: Memory) -
         mark, stage = str(window.number), _stage(window, view.now)
         before = memory.overstays.get(mark, "")
         if stage and stage != before and (jobs := jobs_past(window, claims.values(), view.snapshot.jobs)):
-            about = tuple(f"job {job.id}" for job in jobs)
+            # where Slurm hides jobs, users may read what is about theirs: so it is about none if it names others', too
+            one_user = len({job.user for job in jobs}) == 1
+            about = tuple(f"job {job.id}" for job in jobs) if one_user else ()
             notes.append(Note(view.now, "alarm", site, _words(window, jobs, view.now), about))
             before = stage
         if before:

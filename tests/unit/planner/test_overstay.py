@@ -107,6 +107,12 @@ def test_many_are_counted() -> None:
     assert len(note.about) == 12
 
 
+def test_nobody_reads_of_others_jobs_among_what_is_about_their_own() -> None:
+    (note,) = told(world(runs(), runs(job="42", user="bob")))
+    assert "41 (alice), 42 (bob)" in note.text
+    assert note.about == ()
+
+
 def test_nothing_is_told_or_forgotten_while_slurm_cannot_be_seen() -> None:
     memory = Memory(overstays={"7": "soon"})
     blind = replace(world(runs(), memory=memory), lrms=Observed(None, None, "no answer"))
