@@ -125,7 +125,7 @@ def choose_for_router(network: Network, claim: Claim, claims: Iterable[Claim]) -
 
 def holds(claim: Claim, now: datetime, quarantine: timedelta) -> bool:
     """Return whether a claim keeps its addresses from others."""
-    # A clock that jumped back makes an end lie in the future: then it is held, as it should be.
+    # A clock that was set back makes an end lie in the future: then it is held for as long as it is asked about.
     return claim.live or now - (claim.ended_at or claim.since) < quarantine
 
 

@@ -177,10 +177,11 @@ class Ledger:
         claims = (_CLAIM.validate_json(text) for (text,) in rows)
         return [claim for claim in claims if (claim.launched_at or claim.created_at) < end]
 
-    def ended_since(self, since: datetime) -> list[Claim]:
-        """Return claims that ended after *since*: their addresses rest."""
-        sql = "SELECT document FROM claims WHERE ended > ?"
-        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, (since.timestamp(),))]
+    def ended_since(self, since: datetime, until: datetime | None = None) -> list[Claim]:
+        """Return claims that ended after *since*, and not after *until* (None: whenever): their addresses rest."""
+        sql = "SELECT document FROM claims WHERE ended > :since AND (:until IS NULL OR ended <= :until)"
+        values = {"since": since.timestamp(), "until": until and until.timestamp()}
+        return [_CLAIM.validate_json(text) for (text,) in self._rows(sql, values)]
 
     def all_claims(self) -> Iterator[Claim]:
         """Go through every claim there ever was, oldest first."""

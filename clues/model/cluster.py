@@ -37,6 +37,9 @@ SLURM_REASONS = FAULT_REASONS + PASSING_REASONS
 
 _REASONS_OF_MACHINES = (OUR_REASON, *SLURM_REASONS)
 
+#: A moment that lies farther ahead than clocks usually differ was told by one that was set.
+_CLOCKS_DIFFER = timedelta(minutes=1)
+
 # Groups of flags that mean something together. They are asked for every node in every tick, several times.
 _BUSY = frozenset({"ALLOCATED", "MIXED", "COMPLETING"})
 _TURNING_OFF = frozenset({"POWERING_DOWN", "POWER_DOWN"})
@@ -224,6 +227,12 @@ class Job:
     @property
     def pending(self) -> bool:
         return self.state == "PENDING"
+
+    def could_start_since(self, now: datetime) -> datetime | None:
+        """Return since when it could have started if there were nodes for it; None where nobody can tell: Slurm does
+        not say, or says a moment that is yet to come, as the clock was set back since or our own lags behind."""
+        since = max((at for at in (self.submitted, self.eligible) if at is not None), default=None)
+        return None if since is None or since > now + _CLOCKS_DIFFER else since
 
     @property
     def running(self) -> bool:

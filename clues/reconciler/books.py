@@ -12,6 +12,7 @@ from typing import Any
 from clues.errors import LedgerError
 from clues.ledger import Commit, Ledger, Receipt, SpendKey
 from clues.model import Changed, Claim, Memory, Note, Operator, Spent
+from clues.planner.capacity.breaker import remembered
 from clues.planner.money.billing import charged_pieces, in_steps
 from clues.planner.money.payers import Shares
 from clues.reconciler.spending import SpendSoFar
@@ -39,7 +40,7 @@ class Books:
 
     def __init__(self, ledger: Ledger, now: datetime, time_zone: str = "UTC") -> None:
         """:param time_zone: where days begin at midnight, for budgets."""
-        self._ledger = ledger
+        self._ledger, self._began = ledger, now
         self._claims = {key: _not_in_the_future(claim, now) for key, claim in ledger.live_claims().items()}
         self._generations = ledger.generations()
         self.memory: Memory = _remembered(ledger.memory(), now)
@@ -176,8 +177,10 @@ class Books:
         return site in self.unseen and self._ledger.claim(key) is None
 
     def rested(self, now: datetime, quarantine: timedelta) -> list[Claim]:
-        """Return claims that ended less than *quarantine* ago."""
-        return self._ledger.ended_since(now - quarantine)
+        """Return claims that ended less than *quarantine* ago. Those whose end lies in the future, as the clock was set
+        back since, ended before this daemon began, however long before."""
+        began_lately = now - self._began < quarantine
+        return self._ledger.ended_since(now - quarantine, None if began_lately else now)
 
     def spend_until(self, now: datetime, shares: Mapping[str, Shares]) -> dict[SpendKey, float]:
         """Return what the VMs cost since the last booking, to be committed.
@@ -247,14 +250,10 @@ def _not_in_the_future(claim: Claim, now: datetime) -> Claim:
 def _remembered(memory: Memory, now: datetime) -> Memory:
     """Return *memory* with nothing learnt later than *now*, for the same reason: what rests does so for no longer than
     it was to rest."""
-    breakers = {
-        key: replace(
-            one,
-            since=min(one.since, now),
-            until=min(one.until, now + (one.until - one.since)),
-            failed_at=one.failed_at and min(one.failed_at, now),
-        )
-        for key, one in memory.breakers.items()
-    }
-    misread = {key: replace(one, since=min(one.since, now)) for key, one in memory.misread.items()}
-    return replace(memory, breakers=breakers, misread=misread)
+    return replace(
+        memory,
+        breakers={key: remembered(one, now) for key, one in memory.breakers.items()},
+        misread={key: replace(one, since=min(one.since, now)) for key, one in memory.misread.items()},
+        spot={key: replace(one, as_of=min(one.as_of, now)) for key, one in memory.spot.items()},
+        lulls={key: replace(one, let_go=tuple(min(at, now) for at in one.let_go)) for key, one in memory.lulls.items()},
+    )

@@ -71,11 +71,11 @@ class SimLedger(Ledger):
     def claim(self, key: str) -> Claim | None:
         return self._claims.get(key) if self.lazy else super().claim(key)
 
-    def ended_since(self, since: datetime) -> list[Claim]:
+    def ended_since(self, since: datetime, until: datetime | None = None) -> list[Claim]:
         if not self.lazy:
-            return super().ended_since(since)
-        ended = (one for one in self._claims.values() if not one.live)
-        return [one for one in ended if one.ended_at is not None and one.ended_at > since]
+            return super().ended_since(since, until)
+        ended = ((one, one.ended_at) for one in self._claims.values() if not one.live)
+        return [one for one, at in ended if at is not None and at > since and (until is None or at <= until)]
 
     def spent(self, since: datetime, until: datetime) -> dict[tuple[str, str, str], float]:
         found = super().spent(since, until)

@@ -95,10 +95,8 @@ class Play:
         world, scenario = self.world, self.scenario
         ends = [job.ended for job in world.jobs.values() if job.ended is not None]
         quiet = world.time.passed - max(scenario.lasts, *ends)
-        # a router that its provider called invalid is left alone for an hour, and with it the workers behind it; and
-        # what is left alone until some moment is so for longer when the clock is set back
-        long = world.watch.trying.found_invalid or "clock set" in scenario.mischief
-        if quiet > QUIET_WITHIN + (3600.0 if long else 0.0):
+        # a router that its provider called invalid is left alone for an hour, and with it the workers behind it
+        if quiet > QUIET_WITHIN + (3600.0 if world.watch.trying.found_invalid else 0.0):
             world.say_broken(f"there was no rest for {quiet:.0f} s after the faults and the last job")
         if scenario.plain:
             unseen = 3 * scenario.cloud.latency.median

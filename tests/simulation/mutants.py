@@ -217,7 +217,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "an address does not rest": Mutant(
         "clues.reconciler.books",
-        "return self._ledger.ended_since(now - quarantine)",
+        "return self._ledger.ended_since(now - quarantine, None if began_lately else now)",
         "return []",
         ("kind",),
         only_worlds=True,

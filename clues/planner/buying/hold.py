@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from clues.model import Job, Offer, Pool
+from clues.model import Offer, Pool
 from clues.planner.buying.purchase import Purchase
 from clues.planner.queue.jobclass import JobClass
 from clues.planner.view import View
@@ -44,7 +44,7 @@ def find_holds(purchases: Sequence[Purchase], groups: Mapping[int, JobClass], vi
     for place, purchase in enumerate(purchases):
         pools = [lot.pool for lot, _ in purchase.spots]
         hold = min(pool.hold for pool in pools)
-        since = [_since(job) for job in purchase.jobs.values()]
+        since = [job.could_start_since(view.now) for job in purchase.jobs.values()]
         came = [at for at in since if at is not None]
         if (
             not hold
@@ -71,11 +71,6 @@ def find_holds(purchases: Sequence[Purchase], groups: Mapping[int, JobClass], vi
 def _is_at_once(purchase: Purchase, pools: Iterable[Pool]) -> bool:
     partitions = {name for job in purchase.jobs.values() for name in job.partitions}
     return any(not pool.at_once.isdisjoint(partitions) for pool in pools)
-
-
-def _since(job: Job) -> datetime | None:
-    """Return since when a job could have started if there were nodes for it."""
-    return max((at for at in (job.submitted, job.eligible) if at is not None), default=None)
 
 
 def _could_save(purchase: Purchase, groups: Mapping[int, JobClass], view: View) -> bool:

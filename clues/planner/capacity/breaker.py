@@ -156,6 +156,18 @@ def against(memory: Memory, owner: str, offer: Offer) -> Iterator[Breaker]:
             yield breaker
 
 
+def remembered(breaker: Breaker, now: datetime) -> Breaker:
+    """Return a breaker as it is to be read *now*, by a clock that may have been set back since it was written: nothing
+    in it lies in the future but the end of its rest, which is no longer than it was after the last failure."""
+    failed_at = breaker.failed_at or breaker.since
+    return replace(
+        breaker,
+        since=min(breaker.since, now),
+        until=min(breaker.until, now + (breaker.until - failed_at)),
+        failed_at=breaker.failed_at and min(breaker.failed_at, now),
+    )
+
+
 def is_hiccup(breaker: Breaker) -> bool:
     """Whether it sends nobody elsewhere yet."""
     return breaker.code == UNSTEADY and breaker.failures <= _HICCUPS
@@ -193,7 +205,9 @@ def learn_error(memory: Memory, claim: Claim, error: CloudError, now: datetime, 
         return _rest(memory, site, UNSTEADY, error.words, now, (_FIRST_REST, pace.retry_offer), claim)
     memory = learn_failure(memory, claim, error_code(error), error.words, now, pace)
     if isinstance(error, Throttled) and error.retry_after is not None and site in memory.breakers:
-        breaker = replace(memory.breakers[site], until=now + max(error.retry_after, timedelta(seconds=1)))
+        # failed at this moment, though it may be one of a burst: else its rest would seem to have begun with the first
+        until = now + max(error.retry_after, timedelta(seconds=1))
+        breaker = replace(memory.breakers[site], until=until, failed_at=now)
         memory = replace(memory, breakers={**memory.breakers, site: breaker})
     return memory
 

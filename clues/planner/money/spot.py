@@ -96,7 +96,7 @@ def expected_price(price: float, seen: Interruptions, lost: timedelta, nodes: in
 
 def waiting_for_spot(job: Job, pools: Iterable[Pool], now: datetime) -> frozenset[str]:
     """Return the pools for whose spot VMs a job has not waited for as long as it should before it goes elsewhere."""
-    since = max((at for at in (job.submitted, job.eligible) if at is not None), default=None)
+    since = job.could_start_since(now)
     if since is None:
         return frozenset()
     return frozenset(pool.name for pool in pools if now - since < pool.spot_fallback_after)

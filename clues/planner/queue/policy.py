@@ -21,8 +21,10 @@ def without_nodes(job: Job, view: View) -> Outlook | None:
         return Outlook(job.id, Verdict.UNKNOWN, text)
     if job.dependency:
         return Outlook(job.id, Verdict.WAITS, f"waits for other jobs: {job.dependency}")
-    if job.eligible is not None and job.eligible > view.now and not is_backfills(job):
-        return Outlook(job.id, Verdict.WAITS, f"may not start before {job.eligible:%Y-%m-%d %H:%M:%S} UTC")
+    # one that could start as soon as it was submitted has no begin time: our clock lags behind one that was set
+    begin = job.eligible if job.eligible != job.submitted else None
+    if begin is not None and begin > view.now and not is_backfills(job):
+        return Outlook(job.id, Verdict.WAITS, f"may not start before {begin:%Y-%m-%d %H:%M:%S} UTC")
     if job.count <= 0:
         return Outlook(job.id, Verdict.WAITS, "its array's throttle is reached")
     misread = view.world.memory.misread.get(job.id)

@@ -137,6 +137,17 @@ def test_the_providers_own_waiting_time_is_kept() -> None:
     assert memory.breakers["cesnet"].until == NOW + timedelta(seconds=7)
 
 
+def test_a_rest_that_the_provider_prolongs_begins_anew() -> None:
+    """Launches that were on their way are refused, too. A VM that was made between them says nothing of the last."""
+    memory = Memory()
+    for seconds in (0, 5):
+        at = NOW + timedelta(seconds=seconds)
+        memory = learn_error(memory, CLAIM, Throttled("slower", retry_after=timedelta(seconds=60)), at, PACE)
+    assert memory.breakers["cesnet"].failed_at == NOW + timedelta(seconds=5)
+    between = replace(BOOTING, launched_at=NOW + timedelta(seconds=2))
+    assert "cesnet" in comes(memory, between).breakers
+
+
 # --- what works again ------------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,12 @@ def test_a_job_that_became_eligible_just_now_has_waited_for_nothing_yet() -> Non
     assert decided.again_at == NOW + timedelta(seconds=110)
 
 
+def test_a_job_that_was_submitted_in_the_future_is_not_waited_for() -> None:
+    """The clock was set back since: it would wait for others until the clock has caught up."""
+    assert bought(decided_for(sized(), new(1, -3600))) == ["small-01"]
+    assert bought(decided_for(sized(), new(1, -20))) == []  # clocks differ by that
+
+
 def test_a_gang_waits_as_single_jobs_do() -> None:
     decided = decided_for(sized(), new(1, 0, cpus=1, nodes=2))
     assert decided.outlooks["1"].verdict is Verdict.WAITS

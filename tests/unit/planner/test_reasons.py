@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from clues.model import Verdict
@@ -71,3 +73,12 @@ def test_a_job_that_nodes_do_not_help_buys_nothing_and_is_told(reason: str, verd
     assert plan.claims == ()
     assert plan.outlooks["101"].verdict is verdict
     assert reason in plan.outlooks["101"].text
+
+
+def test_a_begin_time_is_waited_for_and_a_clock_that_lags_behind_slurms_is_not() -> None:
+    """With all nodes closed Slurm 22.05 says ReqNodeNotAvail of both."""
+    later = NOW + timedelta(minutes=30)
+    begin = make_job(reason="ReqNodeNotAvail", submitted=NOW, eligible=later)
+    assert decide(make_world([make_node()], [begin]), make_settings(), NOW).outlooks["101"].verdict is Verdict.WAITS
+    at_once = make_job(reason="ReqNodeNotAvail", submitted=later, eligible=later)
+    assert decide(make_world([make_node()], [at_once]), make_settings(), NOW).outlooks["101"].verdict is Verdict.BUYING

@@ -141,8 +141,8 @@ FULL = Memory({SPOT.key: replace(ended(SPOT.key, "no-capacity").breakers[SPOT.ke
 
 @pytest.mark.parametrize(
     ("fallback", "waited", "market"),
-    [(0, 0, ["on-demand"]), (10, 5, []), (10, 11, ["on-demand"])],
-    ids=["at-once", "waits", "has-waited"],
+    [(0, 0, ["on-demand"]), (10, 5, []), (10, 11, ["on-demand"]), (10, -60, ["on-demand"])],
+    ids=["at-once", "waits", "has-waited", "told-by-a-clock-that-was-set-back-since"],
 )
 def test_on_demand_only_once_it_has_waited_for_spot(fallback: int, waited: int, market: list[str]) -> None:
     configured = settings(spot_fallback_after=timedelta(minutes=fallback))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from clues.errors import LedgerError
 from clues.ledger import Commit, Ledger, open_ledger
-from clues.model import Breaker, ClaimState, Memory, Misread, Note, Operator, Period
+from clues.model import Breaker, ClaimState, Lulls, Memory, Misread, Note, Operator, Period, Spot
 from clues.reconciler import Books
 from tests.unit.builders import NOW, make_claim, make_offer
 
@@ -130,3 +131,32 @@ def test_after_the_clock_was_set_back_nothing_rests_for_longer_than_it_was_to(le
     assert memory.breakers[resting.key].until == back + timedelta(seconds=30)
     assert memory.misread["7"].since == back
     assert Books(ledger, NOW + timedelta(seconds=10)).memory.breakers == {resting.key: resting}
+
+
+def test_after_the_clock_was_set_back_a_rest_is_as_long_as_the_last_and_not_as_the_whole_row(ledger: Full) -> None:
+    """An offer has failed for ten hours, and was to rest for five minutes more."""
+    row = Breaker("upv/small", "no-capacity", "full", NOW - timedelta(hours=10), NOW + timedelta(minutes=5))
+    Books(ledger, NOW).commit(Commit(memory=Memory({row.key: replace(row, failures=90, failed_at=NOW)})))
+    back = NOW - timedelta(hours=12)
+    (found,) = Books(ledger, back).memory.breakers.values()
+    assert (found.since, found.failed_at, found.until) == (back, back, back + timedelta(minutes=5))
+
+
+def test_after_the_clock_was_set_back_what_was_learnt_of_markets_and_lulls_is_of_now(ledger: Full) -> None:
+    """Else it would not grow old, and each purchase would take for missed what was let go in the future."""
+    memory = Memory(spot={"aws/m/spot": Spot(10, 1, NOW)}, lulls={"cpu": Lulls((60.0,), (NOW, NOW))})
+    Books(ledger, NOW).commit(Commit(memory=memory))
+    back = NOW - timedelta(hours=1)
+    found = Books(ledger, back).memory
+    assert found.spot["aws/m/spot"].as_of == back
+    assert found.lulls["cpu"] == Lulls((60.0,), (back, back))
+
+
+def test_after_the_clock_was_set_back_an_address_rests_no_longer_than_it_is_to(ledger: Full) -> None:
+    rest = timedelta(minutes=2)
+    Books(ledger, NOW).commit(Commit(claims=(make_claim(state=ClaimState.GONE, ended_at=NOW),)))
+    back = NOW - timedelta(hours=1)
+    books = Books(ledger, back)
+    assert len(books.rested(back + rest - timedelta(seconds=1), rest)) == 1
+    assert books.rested(back + rest, rest) == []
+    assert len(Books(ledger, NOW + timedelta(seconds=1)).rested(NOW + timedelta(seconds=1), rest)) == 1
