@@ -57,7 +57,6 @@ class TryWatch:
             if tried is None or claim.adopted or claim.probe:
                 continue
             if new or claim.key in tried.claims or _is_sent_again(claim, tried):
-                tried.claims[claim.key] = claim
                 self._look(claim.offer.key, tried, claim)
 
     def _learn(self, memory: Memory) -> None:
@@ -75,8 +74,9 @@ class TryWatch:
                 self._tried[key] = Tried(failed)
 
     def _look(self, key: str, tried: Tried, claim: Claim) -> None:
-        if (claim.listed_at or claim.ready_at) and (claim.state in COMING or claim.state is ClaimState.READY):
-            tried.worked.add(claim.key)
+        before, tried.claims[claim.key] = tried.claims.get(claim.key, claim), claim
+        if (claim.listed_at or claim.ready_at) and before.state in {*COMING, ClaimState.READY}:
+            tried.worked.add(claim.key)  # also where the look that shows it running is the one that lets it go
         if len(tried.worked) >= WORKED:
             self._tell(f"{key} is held back although {len(tried.worked)} VMs of it have come", key, claim.key)
         waiting = [one for one in tried.claims.values() if one.state in _UNANSWERED and one.listed_at is None]
