@@ -13,6 +13,7 @@ def _run(arguments: Namespace, _: Session) -> int:
     words += [f"--compare={one}" for one in arguments.compare or ()]
     words += [f"--html={arguments.html}"] if arguments.html else []
     words += [f"--first={arguments.first}"] if arguments.first is not None else []
+    words += [f"--processes={arguments.processes}"] if arguments.processes is not None else []
     words += [word for word, given in (("--json", arguments.json), ("--peers", arguments.peers)) if given]
     # After "--" a name that begins with a dash is a name.
     return find("simulate")([*words, "--", arguments.trace, *([arguments.file] if arguments.file else [])])
@@ -31,6 +32,9 @@ def _arguments(parser: ArgumentParser) -> None:
         "--interruptions", type=float, default=0.0, metavar="RATE", help="of a spot VM in an hour (0: none)"
     )
     parser.add_argument("--seed", type=int, default=1, help="another seed draws other boot times (1)")
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="how many policies are played at once (all processors)"
+    )
 
 
 COMMAND = Command(

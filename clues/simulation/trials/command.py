@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from clues.config import DEFAULT_FILE, load
@@ -17,9 +17,10 @@ from clues.registry import find_plugins
 from clues.simulation.trials import report
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
-from clues.simulation.trials.peers import PEERS, clairvoyant, run_peer
+from clues.simulation.trials.policies import Policy, peers_on
+from clues.simulation.trials.side_by_side import PolicyFailed, play_all
 from clues.simulation.trials.traces import Trace, read_trace
-from clues.simulation.trials.trial import Conditions, run_trial
+from clues.simulation.trials.trial import Conditions
 from clues.simulation.worlds.profiles import Delay
 from clues.units import parse_duration
 
@@ -39,7 +40,15 @@ def simulate(argv: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     conditions = Conditions(arguments.seed, Delay(boot, 0.25, boot / 6), arguments.interruptions)
-    outcomes = _play(trace, settings, conditions, peers=arguments.peers)
+    policies = _policies(settings, peers=arguments.peers)
+    bar = _Bar(policies)
+    try:
+        outcomes = play_all(policies, trace.jobs, conditions, arguments.processes, bar.show)
+    except PolicyFailed as error:
+        print(f"\n{error}" if sys.stderr.isatty() else error, file=sys.stderr)
+        return 1
+    finally:
+        bar.wipe()
     _tell(trace, settings, outcomes)
     if arguments.html is not None:
         arguments.html.write_text(report.page(trace.name, len(trace.jobs), outcomes))
@@ -58,6 +67,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--first {arguments.first}: at least one job has to be played")
     if not 0 <= arguments.interruptions < math.inf:
         raise ConfigError(f"--interruptions {arguments.interruptions}: a number of 0 or more, such as 0.05")
+    if arguments.processes < 1:
+        raise ConfigError(f"--processes {arguments.processes}: at least one has to play")
     page = arguments.html
     if page is not None and (page.is_dir() or not os.access(page.parent, os.W_OK | os.X_OK)):
         raise ConfigError(f"--html {page}: no file can be written there: name one in a folder that you may write to")
@@ -70,34 +81,32 @@ def _boot(text: str) -> float:
         raise ConfigError(f"--boot: {error}") from error
 
 
-def _play(trace: Trace, settings: dict[str, Settings], conditions: Conditions, *, peers: bool) -> list[Outcome]:
-    outcomes = []
-    for name, one in settings.items():
-        label = f"clues {Path(name).name}" if len(settings) > 1 else "clues"
-        outcomes.append(run_trial(label, one, fit(trace.jobs, one), conditions, _progress(label)))
-    first = next(iter(settings.values()))
-    for name in PEERS if peers else ():
-        outcomes.append(run_peer(name, first, fit(trace.jobs, first), conditions, _progress(PEERS[name].name)))
-    if peers:
-        outcomes.append(clairvoyant(first, fit(trace.jobs, first)))
-    if sys.stderr.isatty():
-        print(f"\r{'':<78}\r", end="", file=sys.stderr)
-    return outcomes
+def _policies(settings: dict[str, Settings], *, peers: bool) -> list[Policy]:
+    many = len(settings) > 1
+    own = [Policy(f"clues {Path(name).name}" if many else "clues", one) for name, one in settings.items()]
+    return [*own, *(peers_on(own[0].settings) if peers else ())]
 
 
-def _progress(label: str) -> Callable[[float], None]:
-    """Return what shows how far a trial is, on a terminal only."""
-    last = -1
+class _Bar:
+    """Shows how far all policies are together, on a terminal only."""
 
-    def show(share: float) -> None:
-        nonlocal last
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self._label = policies[0].label if len(policies) == 1 else ""
+        self._many = len(policies)
+        self._shown = ""
+
+    def show(self, played: int, share: float) -> None:
         percent = int(100 * share)
-        if percent != last and sys.stderr.isatty():
-            last = percent
-            bar = "#" * (percent * 30 // 100)
-            print(f"\r{label:<28.28} [{bar:<30}] {percent:3d} %", end="", file=sys.stderr, flush=True)
+        label = self._label or f"{played} of {self._many} policies played"
+        text = f"\r{label:<28.28} [{'#' * (percent * 30 // 100):<30}] {percent:3d} %"
+        if text != self._shown and sys.stderr.isatty():
+            self._shown = text
+            print(text, end="", file=sys.stderr, flush=True)
 
-    return show
+    def wipe(self) -> None:
+        """Leave an empty line for what is printed next."""
+        if self._shown:
+            print(f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
 
 
 def _tell(trace: Trace, settings: dict[str, Settings], outcomes: Sequence[Outcome]) -> None:
@@ -135,4 +144,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--boot", default="2min", metavar="TIME")
     parser.add_argument("--interruptions", type=float, default=0.0, metavar="RATE")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N")
     return parser
