@@ -73,14 +73,15 @@ STAYS: tuple[Stay, ...] = (
         S.READY,
         "slurmd registered and checks passed, node open (a router: its tunnel is up)",
         "node opened",
-        "pool's idle time without a job (a router: its linger without a worker)",
+        "pool's idle time without a job (a router: its linger without a worker); behind a router that is away, and "
+        "without a job by Slurm's word, boot_deadline and join_deadline of the pool and of its router together",
         S.DRAINING,
     ),
     Stay(
         S.DRAINING,
         "takes no new jobs, lets running ones end (a router: lets its workers end)",
         "node drained",
-        "none: jobs are never killed",
+        "none: jobs are never killed. Where they may run out of reach, which Slurm has written off, as long as ready",
         None,
     ),
     Stay(S.FAILED, "it did not work out; the reason is kept", "none", "at once", S.STOPPING),
@@ -131,7 +132,8 @@ MOVES: tuple[Move, ...] = (
         S.READY,
         S.DRAINING,
         "planner",
-        "idle (a router: without a worker) too long, operator, drained by an admin, or the provider takes the VM back",
+        "idle (a router: without a worker) too long, operator, drained by an admin, no way to it, or the provider "
+        "takes the VM back",
     ),
     Move(S.READY, S.FAILED, "provider", "its VM is gone, it was evicted, or a router's tunnel is down for too long"),
     Move(S.DRAINING, S.READY, "planner", "wanted again before it was closed"),

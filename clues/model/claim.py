@@ -121,7 +121,7 @@ class Claim:
     #: was taken (both None: they could not be asked)
     tunnel_since: datetime | None = None
     tunnel_missing_since: datetime | None = None
-    #: a worker that was never opened, behind a router: since when there is no way to its site (None: there is one)
+    #: a worker behind a router: since when there is no way to its site (None: there is one)
     cut_off_since: datetime | None = None
     #: when the provider gave notice that it takes the VM back: nothing new starts there, whatever is wanted
     reclaimed_at: datetime | None = None

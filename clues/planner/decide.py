@@ -41,7 +41,7 @@ from clues.planner.maintenance.overstay import warn_of_overstays
 from clues.planner.maintenance.reserving import reservations
 from clues.planner.money.budget import warn_of_budgets
 from clues.planner.phases import advance
-from clues.planner.phases.common import with_listing, with_price, with_tunnel, with_way
+from clues.planner.phases.common import sites_cut_off, with_listing, with_price, with_tunnel, with_way
 from clues.planner.routers import buy_routers, find_unroutable, give_up, let_waiting_go, promising, rest_routers
 from clues.planner.supply import learn_lulls, let_go, too_few, unbacked
 from clues.planner.view import View, make_view
@@ -60,8 +60,9 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     claims = {**world.claims, **found}
     # one move for each claim and decision: every state is committed before the next follows from it
     holders = eager.holders_of(view)
+    cut_off = sites_cut_off(view)
     claims = {
-        key: with_way(with_tunnel(with_listing(with_price(claim, view), view), view), view)
+        key: with_way(with_tunnel(with_listing(with_price(claim, view), view), view), view, cut_off)
         for key, claim in claims.items()
     }
     claims |= {key: eager.with_job(claim, view, holders) for key, claim in claims.items() if holders}

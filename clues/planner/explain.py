@@ -148,7 +148,9 @@ def _way_to(published: Published, claim: Claim) -> list[str]:
     told = f"{router.state} since {show_duration(published.at - router.since)}" if router is not None else "none yet"
     if claim.state is ClaimState.PLANNED:
         return [f"It waits for the router of {site.name} ({told})."]
-    return [f"The router of {site.name} does not carry its network now ({told}): until then the worker is left alone."]
+    text = f"The router of {site.name} does not carry its network now ({told}): the worker is left alone for as long "
+    text += "as another one and its router would take, then ended if Slurm neither hears it nor counts a job there."
+    return [text]
 
 
 def _router(published: Published, site: Site) -> list[str]:

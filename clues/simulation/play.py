@@ -95,8 +95,7 @@ class Play:
         world, scenario = self.world, self.scenario
         ends = [job.ended for job in world.jobs.values() if job.ended is not None]
         quiet = world.time.passed - max(scenario.lasts, *ends)
-        # a router that its provider called invalid is left alone for an hour, and with it the workers behind it
-        if quiet > QUIET_WITHIN + (3600.0 if world.watch.trying.found_invalid else 0.0):
+        if quiet > QUIET_WITHIN:
             world.say_broken(f"there was no rest for {quiet:.0f} s after the faults and the last job")
         if scenario.plain:
             unseen = 3 * scenario.cloud.latency.median

@@ -13,6 +13,9 @@ from clues.planner.money.prices import price_of
 from clues.planner.view import View
 from clues.units import show_duration
 
+#: A worker in one of these may have a VM that has to be reached.
+_HAS_VM = {ClaimState.BOOTING, ClaimState.JOINING, ClaimState.READY, ClaimState.DRAINING}
+
 
 def with_listing(claim: Claim, view: View) -> Claim:
     """Return the claim with what the latest listing says: its id, its addresses, and since when it is missing."""
@@ -54,21 +57,48 @@ def with_tunnel(claim: Claim, view: View) -> Claim:
     return replace(claim, tunnel_since=None, tunnel_missing_since=missing_since)
 
 
-def with_way(claim: Claim, view: View) -> Claim:
-    """Return a worker on its way with since when there is no way to its site: what was once open is left alone."""
-    if claim.kind is Kind.ROUTER or claim.state not in {ClaimState.BOOTING, ClaimState.JOINING}:
+def sites_cut_off(view: View) -> frozenset[str]:
+    """Return the sites behind a router to which there is no way now."""
+    routed = (name for name, site in view.settings.sites.items() if site.attach is Attach.ROUTER)
+    return frozenset(name for name in routed if not view.linked(name))
+
+
+def with_way(claim: Claim, view: View, cut_off: frozenset[str]) -> Claim:
+    """Return a worker that has a VM with since when there is no way to it.
+
+    :param cut_off: what :func:`sites_cut_off` says.
+    """
+    if claim.kind is Kind.ROUTER or claim.state not in _HAS_VM:
         return claim
-    since = None if view.reachable(claim) or not behind_router(claim, view) else claim.cut_off_since or view.now
+    since = (claim.cut_off_since or view.now) if claim.offer.site in cut_off else None
     return claim if since == claim.cut_off_since else replace(claim, cut_off_since=since)
 
 
 def cut_off_for_good(claim: Claim, deadline: timedelta, view: View) -> str:
     """Return in words for how long a worker that was never opened has waited in vain for a way to its site.
 
-    Empty while it may still come: it has its own *deadline*, and one more router the time that routers have. What this
-    daemon did not see does not count, and what an adopted VM did before it was found is not known.
+    Empty while it may still come: it has its own *deadline*, and one more router the time that routers have. What an
+    adopted VM did before it was found is not known.
     """
-    if claim.cut_off_since is None or claim.adopted:
+    return "" if claim.adopted else _cut_off_longer(claim, deadline, view)
+
+
+def lost_to_all(claim: Claim, node: Node, view: View) -> str:
+    """Return in words for how long a worker that has served has been out of reach, where it is of no use any more.
+
+    Empty while its router may come back, which has the time that another one and another worker would take to come. And
+    as long as Slurm hears its slurmd, or counts a job there: one that it has written off is ended when it is back.
+    """
+    pool = view.pool(claim)
+    if node.busy or pool is None or (node.registered and "DOWN" not in node.flags):
+        return ""
+    return _cut_off_longer(claim, pool.boot_deadline + pool.join_deadline, view)
+
+
+def _cut_off_longer(claim: Claim, deadline: timedelta, view: View) -> str:
+    """Return in words for how long there is no way to a worker, if that is longer than *deadline* and than one more
+    router may take. What this daemon did not see does not count."""
+    if claim.cut_off_since is None:
         return ""
     plan = router_plan(claim, view)
     waited_for = view.now - max(claim.cut_off_since, view.world.started_at or claim.cut_off_since)

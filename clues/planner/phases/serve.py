@@ -8,7 +8,7 @@ from clues.model import Claim, ClaimState, Node
 from clues.model.evolve import evolve
 from clues.planner.claims.moves import fail, move
 from clues.planner.eager import done_with, is_eager
-from clues.planner.phases.common import ending_wish, held, reclaimed, unwanted
+from clues.planner.phases.common import ending_wish, held, lost_to_all, reclaimed, unwanted
 from clues.planner.view import View
 
 
@@ -29,8 +29,9 @@ def step_ready(claim: Claim, view: View) -> Claim:
         return reclaimed(claim, view)
     if node.kept_by_admin:
         return held(claim, node, view)
-    if not view.reachable(claim):
-        return claim  # what Slurm says of it now it says of the way to it
+    if not view.reachable(claim):  # what Slurm says of it now it says of the way to it
+        why = lost_to_all(claim, node, view)
+        return move(claim, ClaimState.DRAINING, why, view.now) if why else claim
     if node.drained_by_slurm:
         return move(claim, ClaimState.DRAINING, f"Slurm took it out: {node.reason}", view.now)
     eager = is_eager(view, claim.node)
@@ -54,8 +55,9 @@ def step_draining(claim: Claim, view: View) -> Claim:
         return move(claim, ClaimState.STOPPING, "its node is no longer in Slurm", view.now)
     if node.understood and is_eager(view, claim.node) and done_with(node):
         return move(claim, ClaimState.STOPPING, claim.reason, view.now)
-    # out of reach: its jobs, which Slurm may have written off, may still run there
+    # out of reach: its jobs, which Slurm may have written off, may still run there, and could go on for a while yet
     cut_off = not (view.reachable(claim) or node.registered or node.off or claim.by_operator)
+    cut_off = cut_off and not lost_to_all(claim, node, view)
     if not node.understood or node.busy or not (node.closed or node.off) or cut_off:
         if claim.held_by and not node.closed:
             claim = evolve(claim, held_by="")  # the admin has released it: nothing of theirs is left to put back

@@ -38,8 +38,6 @@ class TryWatch:
         self._tried: dict[str, Tried] = {}
         self._known: set[str] = set()
         self._made: dict[str, deque[float]] = {}
-        #: a request was called invalid
-        self.found_invalid = False
 
     def forget(self) -> None:
         """The ledger was lost, and what had been learnt with it."""
@@ -60,7 +58,6 @@ class TryWatch:
                 self._look(claim.offer.key, tried, claim)
 
     def _learn(self, memory: Memory) -> None:
-        self.found_invalid = self.found_invalid or any(one.code == "invalid" for one in memory.breakers.values())
         capacity = {key: one for key, one in memory.breakers.items() if one.code in ("no-capacity", "reclaimed")}
         self._tried = {key: one for key, one in self._tried.items() if key in capacity}
         for key, breaker in capacity.items():

@@ -1,4 +1,5 @@
-"""Workers that cannot be reached are unknown: not slow, not idle, not dead. Only their provider's word ends them."""
+"""Workers that cannot be reached are unknown: not slow, not idle, not dead. Only their provider's word ends them, and
+where Slurm counts no job there, that no router has come in all the time that one may take."""
 
 from __future__ import annotations
 
@@ -100,12 +101,46 @@ def test_what_may_have_served_is_not_ended_for_want_of_a_way(how: str) -> None:
     assert after(just_started, "cpu-1").state is S.BOOTING
 
 
+#: as long as another worker and one more router may take (15 + 5 + 10 + 2 minutes)
+LOST = 33
+
+
+@every_cut
+@pytest.mark.parametrize("flags", [SILENT, DOWN])
+def test_what_has_served_is_ended_once_no_way_has_come_and_slurm_counts_no_job_there(how: str, flags: Any) -> None:
+    """Found in simulation: a router whose request was invalid is not tried again for an hour, and its workers cost."""
+
+    def serving(minutes: int, **more: Any) -> Claim:
+        return worker(opened_at=ago(hours=2), used_at=ago(hours=2), cut_off_since=ago(minutes=minutes), **more)
+
+    for minutes, state in ((LOST - 2, S.READY), (LOST, S.DRAINING)):
+        seen = cut(how, serving(minutes), flags={"cpu-1": flags}, reason="Not responding")
+        assert after(seen, "cpu-1").state is state
+    for minutes, state in ((LOST - 2, S.DRAINING), (LOST, S.STOPPING)):
+        leaving = serving(minutes, state=S.DRAINING)
+        seen = cut(how, leaving, flags={"cpu-1": {*flags, "DRAIN"}}, reason="clues:stopping")
+        assert after(seen, "cpu-1").state is state
+        assert planned(seen).memory.breakers == {}
+    seen = replace(cut(how, serving(LOST), flags={"cpu-1": flags}), started_at=ago(minutes=1))
+    assert after(seen, "cpu-1").state is S.READY
+
+
+@every_cut
+@pytest.mark.parametrize("flags", [IDLE, BUSY, {"ALLOCATED", "CLOUD", "NOT_RESPONDING"}])
+def test_where_slurm_counts_a_job_or_hears_it_the_worker_is_left_alone_however_long(how: str, flags: Any) -> None:
+    for state in (S.READY, S.DRAINING):
+        claim = worker(state=state, opened_at=ago(hours=5), cut_off_since=ago(hours=4))
+        seen = cut(how, claim, flags={"cpu-1": {*flags, "DRAIN"} if flags is BUSY else flags})
+        assert after(seen, "cpu-1").state is state
+
+
 @every_cut
 def test_since_when_there_is_no_way_is_kept_until_there_is_one(how: str) -> None:
     for since in (None, ago(minutes=2)):
-        claim = replace(LATE_BOOTING, launched_at=ago(minutes=3), cut_off_since=since)
-        assert after(cut(how, claim), "cpu-1").cut_off_since == (since or NOW)
-        assert after(world(router(), claim), "cpu-1").cut_off_since is None
+        for flags, claim in ((CLOSED, replace(LATE_BOOTING, launched_at=ago(minutes=3))), (BUSY, worker())):
+            claim = replace(claim, cut_off_since=since)
+            assert after(cut(how, claim, flags={"cpu-1": flags}), "cpu-1").cut_off_since == (since or NOW)
+            assert after(world(router(), claim, flags={"cpu-1": flags}), "cpu-1").cut_off_since is None
 
 
 def test_where_no_router_is_needed_none_is_waited_for() -> None:
