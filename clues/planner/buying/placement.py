@@ -48,7 +48,7 @@ class Buyer:
         #: by pool; found when first asked for, since most ticks buy nothing
         self._vacant: dict[str, dict[str, Node]] = {}
         self._left = view.settings.pace.launches_per_tick
-        self.gates = Gates(view.world.memory, claims.values(), view.now)
+        self.gates = Gates(view.world.memory, claims.values(), view.now, view.world.in_flight)
         self.bought: list[Claim] = []
         #: what all that are bought are made from: a copy takes a third of the time
         self._blank: Claim | None = None

@@ -12,7 +12,7 @@ while single VMs are tried for it (:attr:`Gates.too_large`), which soon are as m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 from clues.model import COMING, Breaker, BreakerState, Claim, ClaimState, Memory, Offer
@@ -35,7 +35,10 @@ _ASKED = frozenset({ClaimState.PLANNED, ClaimState.LAUNCHING, ClaimState.BOOTING
 class Gates:
     """Counts the launches that are under way against what each breaker allows."""
 
-    def __init__(self, memory: Memory, claims: Iterable[Claim], now: datetime) -> None:
+    def __init__(
+        self, memory: Memory, claims: Iterable[Claim], now: datetime, in_flight: Collection[str] = frozenset()
+    ) -> None:
+        """:param in_flight: launch keys with a call under way."""
         self._memory, self._now = memory, now
         self._waiting: Counter[str] = Counter()
         #: by pool and offer, how many VMs could be tried for a task that needs more than that at once
@@ -45,7 +48,7 @@ class Gates:
             if claim.state not in COMING:
                 continue
             for key in counted.intersection(keys_of(owner_of(claim), claim.offer)):
-                self._waiting[key] += _is_unanswered(claim, memory.breakers[key])
+                self._waiting[key] += _is_unanswered(claim, memory.breakers[key], in_flight)
 
     def why_not(self, pool: str, offer: Offer, count: int, *, whole: bool = False, trial: bool = False) -> str:
         """Return in words what keeps *count* VMs of an offer from being asked for now; empty: nothing.
@@ -92,10 +95,11 @@ def _next(breaker: Breaker, waiting: int) -> str:
     return f"{several} tried {awaited} ({breaker.words})"
 
 
-def _is_unanswered(claim: Claim, breaker: Breaker) -> bool:
+def _is_unanswered(claim: Claim, breaker: Breaker, in_flight: Collection[str]) -> bool:
     """Whether a launch was sent, or will be, after the breaker's last failure, and it is not known what came of it."""
     if claim.launched_at is not None and breaker.failed_at is not None and claim.launched_at <= breaker.failed_at:
-        return False
+        # its call has failed, or its answer was lost: it is sent again, and that is a try like any other
+        return claim.state is ClaimState.LAUNCHING and claim.key not in in_flight
     if is_about_vms(breaker) and breaker.code != INVALID:
         return claim.ready_at is None and not claim.probe
     return claim.state in _ASKED and claim.listed_at is None

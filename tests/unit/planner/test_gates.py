@@ -99,8 +99,14 @@ RUNS = {"launched_at": ago(minutes=2), "launches": 1, "listed_at": ago(minutes=1
 def test_until_it_is_answered_no_second_is_asked_for(state: S, more: dict[str, Any], answered: str) -> None:
     tried = make_claim("cpu-1", state, **more)
     for key, code in ((OFFER.key, "no-capacity"), (OWN, "boot")):
-        waits = Gates(ended(key, code), [tried], NOW).why_not("cpu", OFFER, 1)
+        waits = Gates(ended(key, code), [tried], NOW, {tried.key}).why_not("cpu", OFFER, 1)
         assert (waits == "") == (code in answered), code
+
+
+def test_a_launch_that_is_sent_again_is_itself_the_try() -> None:
+    """The connection was refused, then another found no room: were one more bought, two would try at once."""
+    waits = make_claim("cpu-1", S.LAUNCHING, launched_at=ago(minutes=20), launches=1)
+    assert bought(decided(ended(OFFER.key, "no-capacity"), singles(5), waits)) == []
 
 
 def test_a_gang_is_itself_the_try_for_capacity() -> None:
