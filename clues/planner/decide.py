@@ -96,7 +96,7 @@ def decide(world: World, settings: Settings, now: datetime) -> Plan:
     moved |= {key: advance(claims[key], view) for key in leaving if key not in moved and key not in found}
     claims |= moved
     memory = learn_lulls(view, memory, claims)
-    changed, actions = provider_actions(view, claims)
+    changed, actions = provider_actions(view, claims, buyer.gates)
     claims |= changed
     if told is not None:  # a gang is pinned before its nodes are opened
         memory, orders, words = keep_together(view, told, claims, memory, demand.served_at)

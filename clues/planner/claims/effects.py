@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from clues.model import Action, Claim, ClaimState, InstanceState, Kind, Launch, Terminate
 from clues.model.evolve import evolve
+from clues.planner.capacity.gates import Gates
 from clues.planner.capacity.spread import spread
 from clues.planner.claims.batches import whole
 from clues.planner.eager import done_with, is_eager
@@ -21,8 +22,11 @@ _LONGEST_REST = timedelta(minutes=2)
 _ASKED = {ClaimState.LAUNCHING, ClaimState.STOPPING}
 
 
-def provider_actions(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], list[Action]]:
-    """Return the claims with their calls counted (to be committed before the calls are made), and the calls."""
+def provider_actions(view: View, claims: Mapping[str, Claim], gates: Gates) -> tuple[dict[str, Claim], list[Action]]:
+    """Return the claims with their calls counted (to be committed before the calls are made), and the calls.
+
+    :param gates: what the breakers let through, with all that is bought in this decision.
+    """
     changed: dict[str, Claim] = {}
     actions: list[Action] = []
     brake = view.settings.pace.destroys_per_tick
@@ -32,7 +36,7 @@ def provider_actions(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str,
         if claim.node in concerned:
             of_node[claim.node].append(claim)
     idle = [one for one in claims.values() if one.state in _ASKED and one.key not in view.world.in_flight]
-    due = {claim.key for claim in idle if claim.state is ClaimState.LAUNCHING and _launch_is_due(claim, view)}
+    due = {claim.key for claim in idle if claim.state is ClaimState.LAUNCHING and _launch_is_due(claim, view, gates)}
     for claim in idle:
         if claim.key in due and (not claim.batch or (due.issuperset(claim.batch) and whole(claim, claims))):
             changed[claim.key] = evolve(claim, launches=claim.launches + 1, launched_at=view.now, missing_since=None)
@@ -44,18 +48,18 @@ def provider_actions(view: View, claims: Mapping[str, Claim]) -> tuple[dict[str,
     return changed, actions
 
 
-def _launch_is_due(claim: Claim, view: View) -> bool:
-    """The first time at once; again only when a complete listing taken since then shows that nothing came of it."""
+def _launch_is_due(claim: Claim, view: View, gates: Gates) -> bool:
+    """The first time at once; again only when a complete listing taken since then shows that nothing came of it, and
+    nothing that others have found since stands against it."""
     if claim.launches == 0:
         return True
     if view.world.operator.paused or view.lacks(claim, since=claim.launched_at) is None:
         return False
     if _rests(claim, claim.launched_at, view):
         return False
-    if _sent_before_start(claim.launched_at, view):
-        return True
     wait = spread(timedelta(seconds=min(2.0 ** min(claim.launches, 8), 300.0)), claim.key, claim.launches)
-    return claim.launched_at is None or view.now - claim.launched_at >= wait
+    waited = claim.launched_at is None or view.now - claim.launched_at >= wait
+    return (waited or _sent_before_start(claim.launched_at, view)) and gates.may_send_again(claim)
 
 
 def _rests(claim: Claim, asked_at: datetime | None, view: View) -> bool:

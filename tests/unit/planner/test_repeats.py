@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from clues.model import Breaker, Claim, ClaimState, Limits, Listing, Memory, Observed, World
 from clues.planner import decide
@@ -62,6 +63,43 @@ def test_launches_wait_for_their_site_to_rest_and_then_come_back_one_after_the_o
     assert sent[0] >= 60
     assert sent[-1] <= 76
     assert len(set(sent)) >= 10
+
+
+def sent_beside(breaker: Breaker, claims: list[Claim]) -> list[str]:
+    """Return whose launches are sent now, though all of them were sent once and came to nothing."""
+    world = cluster([], claims, SETTINGS, dict.fromkeys(NAMES, CLOSED), memory=Memory({breaker.key: breaker}))
+    return sorted(launched(decide(at(world, NOW), SETTINGS, NOW)))
+
+
+def lost(name: str, minutes: int = 2, **more: Any) -> Claim:
+    """Return a claim whose call failed some minutes ago."""
+    when = {"since": ago(minutes=minutes), "launched_at": ago(minutes=minutes), "launches": 1}
+    return make_claim(name, ClaimState.LAUNCHING, **when, **more)
+
+
+FULL = Breaker(
+    make_claim().offer.key, "no-capacity", "full", ago(seconds=90), ahead(seconds=30), failed_at=ago(seconds=90)
+)
+TRIED = replace(FULL, until=ago(seconds=1))
+
+
+def test_nothing_is_sent_again_while_its_offer_is_left_alone() -> None:
+    claims = [lost(name) for name in NAMES[:3]]
+    assert sent_beside(replace(FULL, code="transient"), claims) == [one.key for one in claims]
+    assert sent_beside(FULL, claims) == []
+
+
+def test_of_those_to_be_sent_again_one_tries_whether_there_is_room() -> None:
+    claims = [lost(name) for name in NAMES[:5]]
+    assert sent_beside(TRIED, claims) == [claims[0].key]
+    assert sent_beside(replace(TRIED, allowed=4), claims) == [one.key for one in claims[:4]]
+    tries = make_claim(NAMES[6], ClaimState.LAUNCHING, launched_at=ago(seconds=1), launches=1)
+    assert sent_beside(TRIED, [*claims, tries]) == []
+
+
+def test_the_nodes_of_one_gang_are_sent_again_together() -> None:
+    claims = [lost(name, jobs=("7",), gang="7", gang_size=3) for name in NAMES[:3]]
+    assert sent_beside(TRIED, [*claims, lost(NAMES[4])]) == [one.key for one in claims]
 
 
 def stopping() -> list[Claim]:
