@@ -77,6 +77,7 @@ def _front(loaded: Loaded, plugins: Plugins, socket: str) -> Iterator[Examinatio
         "clock": examine_clock,
         "hooks": partial(frontend.examine_hooks, loaded.workers.hooks),
         "slurm": lambda: frontend.examine_slurm(build_lrms(loaded, cluster), loaded),
+        "rights": lambda: frontend.examine_rights(build_lrms(loaded, cluster), loaded.state),
         "overlay": partial(frontend.examine_overlay, overlay, loaded, cluster),
         "port": partial(listening.examine_enrolment, loaded),
         "port udp": partial(listening.examine_udp, tuple(points)),

@@ -123,6 +123,20 @@ def examine_slurm(lrms: Lrms, loaded: Loaded) -> Iterator[Finding]:
         yield Finding("slurm", GOOD, "slurmctld runs with what the configuration needs")
 
 
+def examine_rights(lrms: Lrms, state: Path) -> Iterator[Finding]:
+    """Look whether the batch system obeys the daemon's user: the owner of its folder, which it makes itself."""
+    try:
+        uid = state.stat().st_uid
+    except OSError as error:
+        text = f"as whom cluesd runs is not known: {state}: {error.strerror}"
+        yield Finding("rights", UNKNOWN, text, "the daemon makes it at its first start")
+        return
+    try:
+        yield from lrms.examine(uid)
+    except LrmsError as error:
+        yield Finding("rights", UNKNOWN, str(error), "is slurmctld up, and may this user run scontrol? `scontrol ping`")
+
+
 def examine_overlay(plugin: Any, loaded: Loaded, cluster: str) -> Iterator[Finding]:
     """Have the overlay look whether its ranges clash with each other or with a route of this machine."""
     context = PluginContext(cluster, loaded.settings.cluster, loaded.state, places=loaded.places)

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from clues.model import (
     ClusterSnapshot,
+    Finding,
     JobUse,
     Settings,
 )
@@ -97,4 +98,11 @@ class Lrms(Protocol):
 
     def check_config(self, settings: Settings) -> list[str]:
         """Compare the fragments with the running controller; one sentence for each difference, empty when alike."""
+        ...
+
+    def examine(self, uid: int) -> list[Finding]:
+        """Look whether the batch system obeys the user of this number, as whom the daemon runs; changes nothing.
+
+        :raises LrmsError: it cannot be asked.
+        """
         ...

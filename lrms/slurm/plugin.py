@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from clues.errors import LrmsError
-from clues.model import ClusterSnapshot, JobUse, Pool, Settings
+from clues.model import ClusterSnapshot, Finding, JobUse, Pool, Settings
 from clues.places import Places
 from clues.ports import PluginContext, Provision, Vault
 from lrms.slurm import (
@@ -30,6 +30,7 @@ from lrms.slurm import (
     power,
     reservations,
     reserving,
+    rights,
     spool,
     worker,
 )
@@ -274,6 +275,9 @@ class Slurm:
         )
         hook = hook_check.troubles(settings, config, self.places) if self.places is not None else []
         return [*differences, *hook, *problems, *more]
+
+    def examine(self, uid: int) -> list[Finding]:
+        return [rights.look(self.tools, uid)]
 
     @property
     def _folder(self) -> Path:

@@ -71,11 +71,11 @@ COMMAND = Command(
     summary="examine the front-end and the sites, and say what to do about what is not right",
     run=_run,
     arguments=_arguments,
-    about="Looks at the configuration, the daemon, the signer and its CA, the clock, Slurm's configuration, the "
-    "overlay's range, the ports, and at each site: credentials, quota, flavors against the shapes of the pools, "
-    "images, networks, prices. Nothing is changed. It needs no daemon; of one that runs it tells what that knows. "
-    "Sites are looked at all at once. `unknown` means that it could not be told, which is not the same as good. Exits "
-    "with 1 when something is bad.",
+    about="Looks at the configuration, the daemon, the signer and its CA, the clock, Slurm's configuration and "
+    "whether it obeys the daemon's user, the overlay's range, the ports, and at each site: credentials, quota, "
+    "flavors against the shapes of the pools, images, networks, prices. Nothing is changed. It needs no "
+    "daemon; of one that runs it tells what that knows. Sites are looked at all at once. `unknown` means that "
+    "it could not be told, which is not the same as good. Exits with 1 when something is bad.",
     examples=(
         ("clues doctor", "everything, before the first start and whenever something is odd"),
         ("clues doctor aws", "one site"),

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from clues.errors import LrmsError
-from clues.model import ClusterSnapshot, Reservation, Settings
+from clues.model import ClusterSnapshot, Finding, Reservation, Settings
 from clues.ports import Provision
 from clues.simulation.slurm.controller import SimSlurm
 from clues.simulation.slurm.parts import JobState, SimNode, SimReservation
@@ -163,6 +163,9 @@ class SimLrms:
         return {}
 
     def check_config(self, settings: Settings) -> list[str]:
+        return []
+
+    def examine(self, uid: int) -> list[Finding]:
         return []
 
     def _may_break(self, chosen: Sequence[SimNode]) -> None:

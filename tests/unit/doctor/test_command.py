@@ -35,7 +35,18 @@ def test_everything_is_looked_at_before_anything_runs(folder: Path, capsys: pyte
     code, found, _ = run(capsys, f"--config={write(folder)}")
     assert code == 1
     topics = {one["topic"] for one in found if one["about"] == "front-end"}
-    assert topics >= {"configuration", "daemon", "signer", "CA", "state", "clock", "slurm", "overlay", "port tcp/1"}
+    assert topics >= {
+        "configuration",
+        "daemon",
+        "signer",
+        "CA",
+        "state",
+        "clock",
+        "slurm",
+        "rights",
+        "overlay",
+        "port tcp/1",
+    }
     assert {one["about"] for one in found} == {"front-end", "here"}
     assert all(one["cure"] for one in found if one["verdict"] == "bad")
 

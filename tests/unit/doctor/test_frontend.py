@@ -178,6 +178,11 @@ class Slurm:
     def __init__(self, *differences: str, error: LrmsError | None = None) -> None:
         self.differences, self.error = list(differences), error
 
+    def examine(self, uid: int) -> list[Finding]:
+        if self.error:
+            raise self.error
+        return [Finding("rights", GOOD if uid == os.getuid() else BAD, str(uid), "cure")]
+
     def check_config(self, _: object) -> list[str]:
         if self.error:
             raise self.error
@@ -192,6 +197,14 @@ def test_each_difference_of_slurms_configuration_is_told_but_not_hundreds(folder
     found = list(frontend.examine_slurm(Slurm(*map(str, range(300))), configuration))  # type: ignore[arg-type]
     assert len(found) < 20
     assert "more differences" in found[-1].text
+
+
+def test_slurm_is_asked_whether_it_obeys_who_owns_the_daemons_folder(folder: Path) -> None:
+    assert verdicts(frontend.examine_rights(Slurm(), folder)) == {"rights": [GOOD]}  # type: ignore[arg-type]
+    before_its_start = frontend.examine_rights(Slurm(), folder / "state")  # type: ignore[arg-type]
+    assert verdicts(before_its_start) == {"rights": [UNKNOWN]}
+    away = Slurm(error=LrmsError("slurmctld is away"))
+    assert verdicts(frontend.examine_rights(away, folder)) == {"rights": [UNKNOWN]}  # type: ignore[arg-type]
 
 
 def test_a_range_that_clashes_with_a_route_of_this_machine_is_bad(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from clues.errors import LrmsError
-from clues.model import ClusterSnapshot, Job, Node, Pool, Request, Resources, Settings
+from clues.model import ClusterSnapshot, Finding, Job, Node, Pool, Request, Resources, Settings
 from clues.ports import Provision
 
 POWER_DOWN_TAKES = timedelta(seconds=10)
@@ -194,6 +194,9 @@ class ToySlurm:
         return {}
 
     def check_config(self, settings: Settings) -> list[str]:
+        return []
+
+    def examine(self, uid: int) -> list[Finding]:
         return []
 
     # --- the machine behind it ---
