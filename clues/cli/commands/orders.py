@@ -99,7 +99,8 @@ COMMANDS: tuple[Command, ...] = (
         words=("pause",),
         summary="buy and stop nothing for now",
         run=_switch("pause"),
-        about="What runs goes on, and clues goes on looking; `clues status` says that it is paused.",
+        about="What runs goes on, and clues goes on looking; `clues status` says that it is paused. Jobs that would "
+        "not end before a site's maintenance are kept off it all the same.",
         examples=(("clues pause", "before work on the network, say"),),
     ),
     Command(

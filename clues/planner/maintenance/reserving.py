@@ -5,6 +5,8 @@ announced maintenance has one reservation, which holds the nodes that are at its
 deleted as claims come and go, and one that nothing is known of is deleted, if it has this cluster's name. It is asked
 for before the nodes are opened, and counts only once a snapshot shows it (``kept_free`` in ``closing.py``).
 
+A pause keeps none of this back: it buys and stops nothing, and jobs that start meanwhile have to be spared as well.
+
 When the maintenance begins its nodes are closed by us as well; only then the reservation goes, so that a node may serve
 another site.
 """
@@ -21,7 +23,7 @@ from clues.planner.view import View
 def reservations(view: View, claims: Mapping[str, Claim]) -> list[Reserve]:
     """Return what has to be changed of our reservations."""
     snapshot, operator = view.snapshot, view.world.operator
-    if snapshot is None or operator.paused:
+    if snapshot is None:
         return []
     prefix = prefix_of(view.world.cluster)
     present = {one.name: one for one in snapshot.reservations if one.name.startswith(prefix)}

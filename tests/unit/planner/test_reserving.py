@@ -14,6 +14,7 @@ from tests.unit.builders import (
     BUSY,
     CLOSED,
     CPU_SHAPE,
+    IDLE,
     OFF,
     ago,
     ahead,
@@ -104,11 +105,23 @@ def test_when_it_begins_it_stays_until_its_nodes_are_closed(flags: Any, orders: 
     assert asked(plan(world(window=begun, claims=[leaving], flags={"cpu-1": flags}), BOTH)) == []
 
 
-def test_nothing_is_asked_while_slurm_cannot_be_seen_or_buying_is_paused() -> None:
+def test_nothing_is_asked_while_slurm_cannot_be_seen() -> None:
     blind = replace(world(), lrms=Observed(None, None, "no answer"))
     assert asked(plan(blind, BOTH)) == []
-    paused = world(operator=Operator(paused=True, maintenance=(WINDOW,)))
-    assert asked(plan(paused, BOTH)) == []
+
+
+def test_a_pause_spares_jobs_as_well_and_ends_nothing_for_it() -> None:
+    """No node is closed while nothing is to be stopped: without the reservation a long job would start there."""
+    paused = Operator(paused=True, maintenance=(WINDOW,))
+    seen = world(operator=paused)
+    decided = plan(seen, BOTH)
+    assert asked(decided) == [("clues-01234567-7", ("cpu-1",))]
+    assert state_of(decided, seen, "cpu-1") is ClaimState.READY
+    begun = Maintenance(7, "cesnet", ago(minutes=5), ahead(hours=3))
+    there_is_one = kept("cpu-1", begin=begun.begin, end=begun.end)
+    on = world(there_is_one, operator=Operator(paused=True, maintenance=(begun,)), flags={"cpu-1": IDLE})
+    assert asked(plan(on, BOTH)) == [], "it stays for as long as its nodes are open"
+    assert asked(plan(world(kept("cpu-1"), operator=Operator(paused=True)), BOTH)) == [("clues-01234567-7", ())]
 
 
 def test_it_is_asked_for_before_a_node_is_opened() -> None:
