@@ -201,7 +201,9 @@ def request(claim: Claim, cluster: str, user_data: str = "#!/bin/sh\n") -> Launc
 
 
 LIFE_MOVES = "planned-launching launching-booting joining-ready ready-draining draining-stopping stopping-gone".split()
-LIFE_EFFECTS = "launch bind open drain power_off terminate".split()
+#: Not `bind`, which is another lane's than `launch`: a daemon that dies at it dies anywhere in the launch, whose VM
+#: comes up all the same. Then no launch is made again, and none comes by its points.
+LIFE_EFFECTS = "launch open drain power_off terminate".split()
 
 LIFE = Scenario(
     life,
@@ -234,7 +236,7 @@ OTHERS: dict[str, Scenario] = {
     "quick-worker": Scenario(quick_worker, (sides("commit:launching-joining"),)),
     "build-error": Scenario(build_error, (sides("commit:booting-failed"),)),
     "wrong-gpus": Scenario(wrong_gpus, (sides("commit:joining-failed", "commit:failed-stopping"),)),
-    "gang": Scenario(gang, (sides("effect:pin"),)),
+    "gang": Scenario(gang, (sides("effect:pin", "effect:bind"),)),
     "taken-while-booting": Scenario(taken_while_booting, (sides("commit:booting-draining"),)),
     "taken-while-joining": Scenario(taken_while_joining, (sides("commit:joining-draining"),)),
     "vanished-under-a-job": Scenario(vanished_under_a_job, (sides("commit:ready-failed"),)),

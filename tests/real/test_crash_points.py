@@ -4,7 +4,7 @@ The points come from the lifecycle table and the actions' types (:mod:`tests.lab
 that no scenario reaches fails here. Every daemon that is killed is started again and goes on; what must hold all the
 time and at the end is in :mod:`tests.lab.crash_lab`.
 
-By default the points of one scenario are passed in one go, with one death at each: a job lives through 25 of them.
+By default the points of one scenario are passed in one go, with one death at each: a job lives through 23 of them.
 The slow tests take each point alone.
 """
 

@@ -183,6 +183,19 @@ def test_it_outlives_the_kill_of_whoever_launched_it(site: LocalSite) -> None:
     assert not process.lives()
 
 
+def test_it_comes_up_though_nobody_waits_for_its_word_any_more(site: LocalSite, tmp_path: Path) -> None:
+    """Its launcher was killed in the middle of its start, or has waited for long enough."""
+    folder = tmp_path / "vm-alone"
+    image.prepare(folder, hardware(site), room=machine.room(), now=0)
+    os.close(machine.power_on(folder, "true")._word)
+    until("user-data to end", lambda: "user-data ended" in machine.console_end(folder))
+    process = machine.process_of(folder)
+    assert process is not None
+    assert process.lives()
+    machine.power_off(process, 5)
+    network.remove_cable(network.cable_name(folder))
+
+
 def recorded(site: LocalSite) -> tuple[Instance, Path]:
     """What a launch leaves that was killed after the record was written, and before anything was started."""
     connector = site.connect(OURS)
