@@ -277,8 +277,7 @@ class CrashLab(Cluster):
             wait_for("what was held to be closed", lambda: all(map(self._closed, held)) or None, 30, self.plight)
 
     def _closed(self, node: str) -> bool:
-        state = self.front.node_field(node, "State")
-        return "DOWN" in state or "DRAIN" in state
+        return not {"DOWN", "DRAIN"}.isdisjoint(self.front.node_flags(node))
 
     def hold(self, node: str) -> None:
         """Take a node out of service as an admin does; :meth:`make_good` gives it back."""
