@@ -91,7 +91,7 @@ def step_booting(claim: Claim, view: View) -> Claim:
     pool = view.pool(claim)
     if pool is None:
         return move(claim, ClaimState.DRAINING, "its pool is no longer in the configuration", view.now)
-    if cut_off := cut_off_for_good(claim, pool.boot_deadline, view):
+    if cut_off := cut_off_for_good(claim, node, pool.boot_deadline, view):
         return fail(claim, "unreachable", cut_off, view.now)
     if waited(claim, claim.launched_at or claim.since, view) > pool.boot_deadline:
         return fail(claim, "boot", f"did not enrol within {show_duration(pool.boot_deadline)} of its launch", view.now)

@@ -74,13 +74,15 @@ def with_way(claim: Claim, view: View, cut_off: frozenset[str]) -> Claim:
     return claim if since == claim.cut_off_since else replace(claim, cut_off_since=since)
 
 
-def cut_off_for_good(claim: Claim, deadline: timedelta, view: View) -> str:
+def cut_off_for_good(claim: Claim, node: Node | None, deadline: timedelta, view: View) -> str:
     """Return in words for how long a worker that was never opened has waited in vain for a way to its site.
 
     Empty while it may still come: it has its own *deadline*, and one more router the time that routers have. What an
-    adopted VM did before it was found is not known.
+    adopted VM did before it was found is not known: it may have served.
     """
-    return "" if claim.adopted else _cut_off_longer(claim, deadline, view)
+    if claim.adopted:
+        return "" if node is None else lost_to_all(claim, node, view)
+    return _cut_off_longer(claim, deadline, view)
 
 
 def lost_to_all(claim: Claim, node: Node, view: View) -> str:

@@ -44,7 +44,7 @@ def step_joining(claim: Claim, view: View) -> Claim:
         # Slurm starts its job as soon as slurmd has registered: there is no later moment
         return fail(claim, "check", "; ".join(faults), view.now)
     if not view.reachable(claim):  # what Slurm last heard of it may no longer be so, and its silence is not its own
-        cut_off = "" if node.busy else cut_off_for_good(claim, pool.join_deadline, view)
+        cut_off = "" if node.busy else cut_off_for_good(claim, node, pool.join_deadline, view)
         return fail(claim, "unreachable", cut_off, view.now) if cut_off else claim
     if _is_cut_off(claim, view) or not (node.registered or "INVALID_REG" in node.flags):
         if waited(claim, claim.since, view) > pool.join_deadline:

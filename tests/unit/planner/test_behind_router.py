@@ -106,6 +106,15 @@ LOST = 33
 
 
 @every_cut
+def test_one_that_was_found_by_its_tags_is_ended_as_late_as_one_that_has_served_and_not_under_a_job(how: str) -> None:
+    found = replace(LATE_BOOTING, adopted=True)
+    busy = {"ALLOCATED", "CLOUD", "NOT_RESPONDING"}
+    for minutes, flags, state in ((LOST - 2, SILENT, S.BOOTING), (LOST, SILENT, S.FAILED), (LOST, busy, S.BOOTING)):
+        seen = cut(how, replace(found, cut_off_since=ago(minutes=minutes)), flags={"cpu-1": flags})
+        assert after(seen, "cpu-1").state is state
+
+
+@every_cut
 @pytest.mark.parametrize("flags", [SILENT, DOWN])
 def test_what_has_served_is_ended_once_no_way_has_come_and_slurm_counts_no_job_there(how: str, flags: Any) -> None:
     """Found in simulation: a router whose request was invalid is not tried again for an hour, and its workers cost."""
