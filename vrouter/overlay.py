@@ -7,7 +7,7 @@ inventory that is written here, and by nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_network
 
 from clues.errors import QuotaExceeded
@@ -120,7 +120,8 @@ class OpenVpnOverlay:
         if not self._remote:
             return None
         names = [one.name for one in self._config.central_points()]
-        return merged_status(self._places, names, self._reports.shortcuts(self._pairs), self._reports.strangers())
+        shortcuts, strangers = self._reports.shortcuts(self._pairs), self._reports.strangers()
+        return merged_status(self._places, names, shortcuts, strangers, datetime.now(UTC))
 
     def heard(self, claim: Claim, kind: str, text: str, now: datetime) -> None:
         """Take what a router tells; it is for people's eyes only."""

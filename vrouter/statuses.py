@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from clues.errors import Transient
 from clues.model import HubStatus, OverlayStatus, ShortcutStatus, Tunnel
@@ -21,10 +21,16 @@ _BEHIND = timedelta(seconds=30)
 
 
 def merged_status(
-    places: Places, names: Sequence[str], shortcuts: tuple[ShortcutStatus, ...], strangers: tuple[str, ...]
+    places: Places,
+    names: Sequence[str],
+    shortcuts: tuple[ShortcutStatus, ...],
+    strangers: tuple[str, ...],
+    now: datetime,
 ) -> OverlayStatus:
     """Return the status of the central points called *names*, in this order, with what routers told.
 
+    :param now: by the clock that the brokers go by. What one has told in the future it has told before that was set
+        back, and nothing since: it must not make those that go on telling look as if they were behind.
     :raises Transient: none of their brokers has told anything.
     """
     told: dict[str, OverlayStatus] = {}
@@ -32,7 +38,8 @@ def merged_status(
         word = read(status_path(places, number))
         if word is not None:
             tunnels = word.tunnels if word.hub.up else ()
-            told[name] = OverlayStatus(word.hub.taken_at, (word.hub,), {one.claim: one for one in tunnels})
+            told_at = word.hub.taken_at if word.hub.taken_at <= now + _BEHIND else now - 2 * _BEHIND
+            told[name] = OverlayStatus(told_at, (word.hub,), {one.claim: one for one in tunnels})
     if not told:
         raise Transient("no broker of a central point tells anything: is clues-broker running?")
     return merge(names, told, shortcuts, strangers)

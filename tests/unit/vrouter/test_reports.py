@@ -95,16 +95,28 @@ def test_a_broker_that_fell_silent_does_not_bring_its_tunnels_down() -> None:
 def test_a_central_point_that_its_broker_calls_down_has_no_tunnels(tmp_path: Path) -> None:
     places = Places(tmp_path, tmp_path / "clues.sock")
     with pytest.raises(Transient):
-        merged_status(places, ["hub"], (), ())
+        merged_status(places, ["hub"], (), (), NOW)
     path = status_path(places, 0)
     path.parent.mkdir(parents=True)
     broker.write(path, broker.Told(HubStatus("hub", True, NOW), (tunnel("r", "hub", 9),)))
-    status = merged_status(places, ["hub", "second"], (), ("upv: x",))
+    status = merged_status(places, ["hub", "second"], (), ("upv: x",), NOW)
     assert (list(status.tunnels), status.known, status.strangers) == (["r"], True, ("upv: x",))
     assert [(hub.name, hub.up) for hub in status.hubs] == [("hub", True), ("second", False)]
     broker.write(path, broker.Told(HubStatus("hub", False, NOW), (tunnel("r", "hub", 9),)))
-    status = merged_status(places, ["hub", "second"], (), ())
+    status = merged_status(places, ["hub", "second"], (), (), NOW)
     assert (dict(status.tunnels), status.known) == ({}, False)
     path.write_text("{")
     with pytest.raises(Transient, match="clues-broker"):
-        merged_status(places, ["hub", "second"], (), ())
+        merged_status(places, ["hub", "second"], (), (), NOW)
+
+
+def test_a_broker_that_died_before_the_clock_was_set_back_does_not_outdo_those_that_live(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path / "clues.sock")
+    for number, at in enumerate((NOW, NOW + timedelta(hours=1))):
+        path = status_path(places, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        name = ("hub", "second")[number]
+        broker.write(path, broker.Told(HubStatus(name, True, at), (tunnel(f"r-{name}", name, 9),)))
+    status = merged_status(places, ["hub", "second"], (), (), NOW)
+    assert [(hub.name, hub.up) for hub in status.hubs] == [("hub", True), ("second", False)]
+    assert (status.taken_at, sorted(status.tunnels)) == (NOW, ["r-hub", "r-second"])
