@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from dataclasses import asdict
@@ -12,9 +13,10 @@ import pytest
 
 from clues.errors import ConfigError
 from clues.model import Gpu, Limits, Offer, Pool, Resources, Settings, Site
+from clues.simulation.slurm.parts import SimJob
 from clues.simulation.trials import report
 from clues.simulation.trials.command import simulate
-from clues.simulation.trials.fitting import fit
+from clues.simulation.trials.fitting import Fitted, fit
 from clues.simulation.trials.outcome import Outcome
 from clues.simulation.trials.peers import PEERS, Peer, clairvoyant, linear_step, run_peer
 from clues.simulation.trials.plots import nice, plot
@@ -145,6 +147,26 @@ def test_the_same_seed_gives_the_same_outcome() -> None:
     first, again = (run_trial("clues", settings(), fit(trace.jobs, settings()), Conditions()) for _ in range(2))
     assert first.waits == again.waits
     assert first.total.cost == again.total.cost
+
+
+def test_a_trial_forgets_jobs_and_tasks_of_arrays_as_they_end() -> None:
+    """A year of them would fill the memory."""
+    jobs = [(n * 2000.0, SimJob(str(n), "cpu", 1, Resources(2, 2048), 200.0, tasks=[200.0] * 5)) for n in range(30)]
+    others, known = _known_jobs() - len(jobs), [0]
+
+    def count(share: float) -> None:
+        if share == 1:
+            known.append(_known_jobs() - others)
+
+    fitted = Fitted(jobs)
+    del jobs
+    outcome = run_trial("clues", settings(), fitted, STILL, count)
+    assert len(outcome.waits) == 150
+    assert max(known) <= 6  # the last array and its tasks
+
+
+def _known_jobs() -> int:
+    return sum(isinstance(one, SimJob) for one in gc.get_objects())
 
 
 def test_no_policy_is_below_the_bound_and_the_static_cluster_waits_least() -> None:
