@@ -38,9 +38,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--openstack", action="store_true", help="with clouds: also against a real OpenStack")
     parser.add_argument("--jobs", type=int, default=600, help="with simulate: jobs of each trace (600)")
     parser.add_argument(
+        "--skip", type=int, default=0, help="with simulate: leave out so many jobs of each trace before"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="with simulate: of the boot times (1)")
+    parser.add_argument("--processes", type=int, default=1, help="with simulate: policies that are played at once (1)")
+    parser.add_argument(
         "--year", type=int, metavar="JOBS", help="with simulate: play a whole year of so many jobs, and nothing else"
     )
-    parser.add_argument("--trace", type=Path, action="append", default=[], help="with simulate: a trace; repeatable")
+    parser.add_argument(
+        "--trace", type=Path, action="append", default=[], help="with simulate: a trace, and no speed; repeatable"
+    )
     return parser
 
 
@@ -81,7 +88,10 @@ def _run(arguments: argparse.Namespace) -> list[Figure]:
 
         if arguments.year:
             return simulate.play_year(arguments.year)
-        return simulate.run(arguments.jobs, arguments.trace)
+        if arguments.trace:
+            part = (arguments.skip, arguments.skip + arguments.jobs)
+            return simulate.play_traces(arguments.trace, part, arguments.seed, arguments.processes)
+        return simulate.run(arguments.jobs)
     if name == "planner":
         from tests.lab.bench import planner
 

@@ -4,9 +4,9 @@ Speed: events in a second with every invariant looked at, and jobs of a trace in
 with a seed: short jobs of one to sixteen CPUs that come at all times of day. The work of one job does not grow with
 their number, which a second, larger round shows.
 
-Policies: the first jobs of each trace that is named (SWF, output of sacct, CSV of GPU pods) under the planner
-as it is and under every baseline: same pools, same prices, same boot times, no faults for anybody. The baselines give
-a job of several nodes whatever nodes there are; so may ``clues`` here (``span: true``), but for one row.
+Policies: jobs of each trace that is named (SWF, output of sacct, CSV of GPU pods) under the planner as it is and under
+every baseline: same pools, same prices, same boot times, no faults for anybody. The baselines give a job of several
+nodes whatever nodes there are; so may ``clues`` here (``span: true``), but for the rows that say otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,9 @@ from clues.model import ANY_GPU, Gpu, Limits, Offer, Pool, Resources, Settings, 
 from clues.simulation.play import play
 from clues.simulation.trials.fitting import fit
 from clues.simulation.trials.outcome import Outcome
-from clues.simulation.trials.peers import PEERS, clairvoyant, run_peer
+from clues.simulation.trials.peers import PEERS
+from clues.simulation.trials.policies import BOUND, Policy
+from clues.simulation.trials.side_by_side import play_all
 from clues.simulation.trials.traces import Trace, TraceJob, read_trace
 from clues.simulation.trials.trial import Conditions, run_trial
 from clues.simulation.worlds.scenarios import SCENARIOS
@@ -33,28 +35,42 @@ from tests.lab.bench.figures import Figure
 
 #: A trace that lasts longer, in seconds, is not played under TARDIS' rules, which start VMs every half minute.
 LONG = 30 * 86400.0
+#: Whom nobody can beat, and nobody is.
+BEST = "clairvoyant_bound"
 #: A year of so many jobs is to take ten minutes.
 YEAR = 500_000
 
 
-def run(jobs: int, traces: Sequence[Path]) -> list[Figure]:
-    """Measure speed, and play the first *jobs* of each trace."""
+def run(jobs: int) -> list[Figure]:
+    """Measure speed."""
     began, events = time.process_time(), 0
     for name in ("storm", "storm-private", "errors", "kind"):
         for seed in range(2):
             events += play(name, seed).time.count
     rate = events / (time.process_time() - began)
     small, large = _jobs_per_second(jobs), _jobs_per_second(3 * jobs)
-    figures = [
+    return [
         Figure("events_per_second", rate, "1/s", "with every invariant looked at after each event"),
         Figure("scenarios", len(SCENARIOS), "kinds of worlds"),
         Figure("jobs_per_cpu_second", small, "1/s", f"{YEAR / 600:.0f} ({YEAR:,} jobs in ten minutes)"),
         Figure("jobs_per_cpu_second_of_more", large, "1/s", "from three times as many: no growth"),
         Figure("minutes_per_year", YEAR / large / 60, "min", f"under 10, for {YEAR:,} jobs"),
     ]
-    for trace in traces:
-        figures += _policies(trace, jobs)
+
+
+def play_traces(paths: Sequence[Path], part: tuple[int, int], seed: int, processes: int) -> list[Figure]:
+    """Play the jobs from one number up to another of each trace under every policy."""
+    figures: list[Figure] = []
+    for path in paths:
+        figures += _policies(part_of(read_trace(path, part[1]), part[0]), Conditions(seed), processes)
     return figures
+
+
+def part_of(trace: Trace, skip: int) -> Trace:
+    """Return a trace without its first jobs, beginning at time 0."""
+    left = trace.jobs[skip:]
+    begin = left[0].submitted if left else 0.0
+    return replace(trace, jobs=tuple(replace(job, submitted=job.submitted - begin) for job in left))
 
 
 def play_year(count: int) -> list[Figure]:
@@ -90,26 +106,55 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _policies(path: Path, jobs: int) -> list[Figure]:
-    trace = read_trace(path, jobs)
+def _policies(trace: Trace, conditions: Conditions, processes: int) -> list[Figure]:
     settings = _with_used_pools(_two_sites(), trace)
-    played: dict[str, Outcome] = {}
-    for name, own in {
-        "idle_10min": _with(settings, idle=timedelta(minutes=10)),
-        "idle_3min": _with(settings, idle=timedelta(minutes=3)),
-        "idle_auto": _with(settings, idle_auto=True),
-        "idle_3min_gangs_at_one_site": _with(settings, idle=timedelta(minutes=3), span=False),
-    }.items():
-        played[f"clues_{name}"] = run_trial("clues", own, fit(trace.jobs, own), Conditions())
-    for name in PEERS if trace.lasts < LONG else [one for one in PEERS if one != "tardis"]:
-        played[name] = run_peer(name, settings, fit(trace.jobs, settings), Conditions())
-    played["clairvoyant_bound"] = clairvoyant(settings, fit(trace.jobs, settings))
-    label = path.stem
+    ours = [
+        Policy("clues_idle_10min", _with(settings, idle=timedelta(minutes=10))),
+        Policy("clues_idle_3min", _with(settings, idle=timedelta(minutes=3))),
+        Policy("clues_idle_auto", _with(settings, idle_auto=True)),
+        Policy("clues_idle_10min_gangs_at_one_site", _with(settings, idle=timedelta(minutes=10), span=False)),
+        Policy("clues_idle_3min_gangs_at_one_site", _with(settings, idle=timedelta(minutes=3), span=False)),
+    ]
+    short = trace.lasts < LONG
+    peers = [Policy(name.replace("-", "_"), settings, name) for name in PEERS if short or name != "tardis"]
+    policies = [*ours, *peers, Policy(BEST, settings, BOUND)]
+    told = 0
+
+    def tell(done: int, share: float) -> None:
+        nonlocal told
+        if int(100 * share) > told:
+            told = int(100 * share)
+            print(f"{trace.name}: {done} of {len(policies)} policies played, {told} %", file=sys.stderr)
+
+    outcomes = play_all(policies, trace.jobs, conditions, processes, tell)
+    played = {one.label: outcome for one, outcome in zip(policies, outcomes, strict=True)}
+    return _figures(Path(trace.name).stem, played, [one.label for one in ours])
+
+
+def _figures(label: str, played: Mapping[str, Outcome], ours: Sequence[str]) -> list[Figure]:
+    """Return waits and costs, and how ours stand against the two managers that people have."""
     figures = [Figure(f"{label}.jobs", len(played["static"].waits), "jobs")]
     for name, one in played.items():
         figures.append(Figure(f"{label}.{name}.mean_wait", one.mean_wait / 60, "min"))
         figures.append(Figure(f"{label}.{name}.cost", one.total.cost, one.currency))
+        if name in ours:
+            beaten = any(_is_beaten(one, other) for key, other in played.items() if key not in (name, BEST))
+            figures.append(Figure(f"{label}.{name}.on_the_front", float(not beaten), "", "1: no other is better"))
+    for name in ("clues", "parallelcluster"):
+        peer = played[name]
+        waits = [played[one].mean_wait for one in ours if played[one].total.cost <= peer.total.cost]
+        costs = [played[one].total.cost for one in ours if played[one].mean_wait <= peer.mean_wait]
+        if waits:
+            figures.append(Figure(f"{label}.wait_at_cost_of_{name}", min(waits) / peer.mean_wait, "", "at most 0.5"))
+        if costs:
+            figures.append(Figure(f"{label}.cost_at_wait_of_{name}", min(costs) / peer.total.cost, "", "at most 0.8"))
     return figures
+
+
+def _is_beaten(one: Outcome, other: Outcome) -> bool:
+    """Whether the other waits and costs no more, and less of one of the two."""
+    ours, theirs = (one.mean_wait, one.total.cost), (other.mean_wait, other.total.cost)
+    return theirs != ours and theirs[0] <= ours[0] and theirs[1] <= ours[1]
 
 
 def _jobs_per_second(count: int) -> float:
