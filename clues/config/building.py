@@ -14,10 +14,25 @@ from clues.config.notify_models import LOCAL
 from clues.config.pool_models import BudgetSection, OfferSection, PoolSection
 from clues.config.site_models import RouterSection, SiteSection
 from clues.config.values import Accounts, FrontEnds, GpuChecks, Hook, Mail, Notify, Share, Ssh, Webhook, Workers
-from clues.model import Billing, Budget, Budgets, Limits, Offer, Pace, Pool, Resources, RouterPlan, Settings, Site, Warm
+from clues.model import (
+    Billing,
+    Budget,
+    Budgets,
+    Limits,
+    Mode,
+    Offer,
+    Pace,
+    Pool,
+    Resources,
+    RouterPlan,
+    Settings,
+    Site,
+    Warm,
+)
 from clues.units import Money
 
-#: What a pool with ``idle: auto`` goes by where it has to name one time.
+#: What a pool with ``idle: by-price`` keeps its cheapest nodes for, and one with ``auto`` goes by where it has to name
+#: one time.
 IDLE = timedelta(minutes=10)
 
 #: What a router counts for where neither the file nor the connector tells what its flavor has.
@@ -144,8 +159,9 @@ def _pool(file: File, name: str, pool: PoolSection) -> Pool:
         offers=offers,
         features=frozenset(pool.features),
         partitions=(name,) if pool.partitions is None else pool.partitions,
-        idle=IDLE if pool.idle == "auto" else pool.idle,
+        idle=pool.idle if isinstance(pool.idle, timedelta) else IDLE,
         idle_auto=pool.idle == "auto",
+        idle_by_price=pool.idle == "by-price" and pool.mode is Mode.PLANNED,
         max_age=pool.max_age,
         drift=pool.drift,
         consolidate=pool.consolidate,

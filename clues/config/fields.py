@@ -61,7 +61,7 @@ def _duration(value: object) -> timedelta:
 
 
 def _idle(value: object) -> timedelta | str:
-    return "auto" if value == "auto" else _duration(value)
+    return value if value in ("auto", "by-price") else _duration(value)
 
 
 def _some_time(value: object) -> timedelta:
@@ -254,7 +254,11 @@ def _account(value: object) -> str:
 
 Memory = Annotated[int, BeforeValidator(_memory), Words("memory: `30GiB`, `512MiB`, `32GB`")]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Words("duration: `90s`, `10min`, `2h`")]
-Idle = Annotated[timedelta | Literal["auto"], BeforeValidator(_idle), Words("duration: `90s`, `10min`, or `auto`")]
+Idle = Annotated[
+    timedelta | Literal["auto", "by-price"],
+    BeforeValidator(_idle),
+    Words("duration: `90s`, `10min`; `by-price`; or `auto`"),
+]
 SomeTime = Annotated[timedelta, BeforeValidator(_some_time), Words("duration above 0: `90s`, `10min`, `2h`")]
 Money = Annotated[units.Money, BeforeValidator(_money), Words("money: `25 EUR`")]
 Count = Annotated[int, BeforeValidator(_whole(0, 10**9)), Words("whole number, 0 or more")]

@@ -97,9 +97,11 @@ class PoolSection(Section):
         "Slurm partitions that the nodes are in. Without it, one with the pool's name.", None
     )
     idle: Idle = key(
-        "A node that has been idle for so long is stopped. `auto`: as long as waiting for its next job costs less than "
-        "another boot would, by the offer's price, the boots seen and how soon the pool's nodes were wanted again.",
-        timedelta(minutes=10),
+        "A node that has been idle for so long is stopped. `by-price`: 10 min for those of the pool's cheapest offer, "
+        "less in proportion for dearer ones, but as long as another boot is worth; in eager pools 10 min for all. "
+        "`auto`: as long as waiting for its next job costs less than another boot would, by the offer's price, the "
+        "boots seen and how soon the pool's nodes were wanted again.",
+        "by-price",
     )
     max_age: SomeTime | None = key(
         "A VM that is older takes no further job and goes with its last one; some a little earlier, so that not all go "

@@ -129,6 +129,8 @@ class Pool:
     idle: timedelta = timedelta(minutes=10)
     #: the idle time follows from what boots and idle hours cost, and from how soon the pool's nodes are wanted again
     idle_auto: bool = False
+    #: nodes that cost more than those of the pool's cheapest offer are kept idle for a shorter time than :attr:`idle`
+    idle_by_price: bool = False
     #: a VM that is older takes no further job; None: none is too old
     max_age: timedelta | None = None
     #: nodes whose image or boot would be another one today go when they are idle

@@ -281,6 +281,24 @@ def test_the_idle_time_may_be_left_to_clues_and_billing_stands_at_the_site_or_th
     assert offer.billing == Billing(minimum=timedelta(seconds=60))
 
 
+@pytest.mark.parametrize(
+    ("line", "by_price", "minutes"),
+    [
+        ("", True, 10),
+        ("idle: by-price", True, 10),
+        ("idle: 10min", False, 10),
+        ("idle: 3min", False, 3),
+        ("mode: eager", False, 10),
+    ],
+)
+def test_a_time_that_is_named_holds_for_all_nodes_of_a_pool(
+    tmp_path: Path, line: str, by_price: bool, minutes: int
+) -> None:
+    settings = load(write(tmp_path, SMALL.replace("    offers:", f"    {line}\n    offers:")), PLUGINS).settings
+    pool = settings.pools["cpu"]
+    assert (pool.idle_by_price, pool.idle, pool.idle_auto) == (by_price, timedelta(minutes=minutes), False)
+
+
 def test_when_nodes_are_disrupted_stands_at_their_pool(tmp_path: Path) -> None:
     text = SMALL.replace(
         "    offers:", "    max_age: 7d\n    disrupt: 25%\n    consolidate: true\n    drift: false\n    offers:"

@@ -134,7 +134,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(tmp_path: Path) ->
         "clouds.yaml": "clouds.yaml\n    colour: red",
         "region: eu-west-1": "region: mars",
         "30GiB": "30Gb",
-        "idle: 10min": "idle: 10",
+        "idle: by-price": "idle: 10",
         "site: upv,": "site: ups,",
         "gpu-[01-16]": "cpu-[099-102]",
         "64GiB": "32GiB",

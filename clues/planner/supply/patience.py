@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from clues.model import Claim, Pool
 from clues.planner.money.billing import paid_until
-from clues.planner.supply.lulls import patience
+from clues.planner.supply.lulls import boot_worth, patience
 from clues.planner.view import View
 from clues.units import show_duration
 
@@ -37,7 +37,21 @@ def stay(view: View, pool: Pool, claim: Claim, *, wanted: bool = False) -> Stay 
         since = max(since, claim.opened_at or since)
         long += view.settings.pace.misread_after
         why = "wanted by a pending job"
+    elif pool.idle_by_price and (shorter := by_price(view, pool, claim)) < long:
+        long = shorter
+        why = f"idle for less than {show_duration(long)}, as it costs more than the pool's cheapest offer"
     return _while_paid(claim, Stay(since + long, why), view.now)
+
+
+def by_price(view: View, pool: Pool, claim: Claim) -> timedelta:
+    """Return for how long a node of *pool* with ``idle: by-price`` is kept idle: at a dear offer the same money is gone
+    sooner. It is never less than another boot is worth; that may be longer than the pool's idle time."""
+    price = claim.offer.price_per_hour or 0.0
+    known = [one.price_per_hour for one in pool.offers if one.price_per_hour is not None]
+    cheapest = min(known, default=price)  # what nobody has told a price of may be dear
+    if price <= cheapest:
+        return pool.idle
+    return max(pool.idle * (cheapest / price), boot_worth(view, pool, claim))
 
 
 def _while_paid(claim: Claim, so_far: Stay, now: datetime) -> Stay:

@@ -90,6 +90,7 @@ def is_simple(settings: Settings) -> bool:
     """Return whether idle nodes go by their pool's idle time and nothing else."""
     return not any(
         pool.idle_auto
+        or (pool.idle_by_price and len({offer.price_per_hour for offer in pool.offers}) > 1)
         or pool.consolidate
         or pool.max_age is not None
         or pool.keep_warm

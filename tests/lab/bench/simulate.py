@@ -112,6 +112,8 @@ def _policies(trace: Trace, conditions: Conditions, processes: int) -> list[Figu
         Policy("clues_idle_10min", _with(settings, idle=timedelta(minutes=10))),
         Policy("clues_idle_3min", _with(settings, idle=timedelta(minutes=3))),
         Policy("clues_idle_auto", _with(settings, idle_auto=True)),
+        Policy("clues_by_price", _with(settings, idle_by_price=True)),
+        Policy("clues_defaults", _with(settings, idle_by_price=True, span=False)),
         Policy("clues_idle_10min_gangs_at_one_site", _with(settings, idle=timedelta(minutes=10), span=False)),
         Policy("clues_idle_3min_gangs_at_one_site", _with(settings, idle=timedelta(minutes=3), span=False)),
     ]
@@ -128,10 +130,10 @@ def _policies(trace: Trace, conditions: Conditions, processes: int) -> list[Figu
 
     outcomes = play_all(policies, trace.jobs, conditions, processes, tell)
     played = {one.label: outcome for one, outcome in zip(policies, outcomes, strict=True)}
-    return _figures(Path(trace.name).stem, played, [one.label for one in ours])
+    return figures_of(Path(trace.name).stem, played, [one.label for one in ours])
 
 
-def _figures(label: str, played: Mapping[str, Outcome], ours: Sequence[str]) -> list[Figure]:
+def figures_of(label: str, played: Mapping[str, Outcome], ours: Sequence[str]) -> list[Figure]:
     """Return waits and costs, and how ours stand against the two managers that people have."""
     figures = [Figure(f"{label}.jobs", len(played["static"].waits), "jobs")]
     for name, one in played.items():

@@ -83,14 +83,17 @@ def test_naps_change_no_decision(apart: float, sizes: tuple[int, ...], vms: int 
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "vms"),
     [
-        pytest.param({"idle_auto": True}, id="idle times that are learnt"),
-        pytest.param({"consolidate": True}, id="nodes that are spared"),
+        pytest.param({"idle_auto": True}, None, id="idle times that are learnt"),
+        pytest.param({"idle_by_price": True}, 1, id="idle times that depend on the price"),
+        pytest.param({"consolidate": True}, None, id="nodes that are spared"),
     ],
 )
-def test_naps_change_no_decision_where_more_than_the_idle_time_hangs_on_an_idle_node(more: dict[str, Any]) -> None:
-    settings, jobs = _settings(None), _jobs(12, 600.0, (1, 8, 16), seed=3)
+def test_naps_change_no_decision_where_more_than_the_idle_time_hangs_on_an_idle_node(
+    more: dict[str, Any], vms: int | None
+) -> None:
+    settings, jobs = _settings(vms), _jobs(12, 600.0, (1, 8, 16), seed=3)
     settings = replace(settings, pools={name: replace(pool, **more) for name, pool in settings.pools.items()})
     awake, napping = _both(settings, jobs, Conditions(boot=Delay(120)))
     assert napping.total.vms == awake.total.vms
