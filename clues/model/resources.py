@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 #: The type of a GPU request that any GPU satisfies (``--gres=gpu:1``).
@@ -58,7 +58,7 @@ class Resources:
         return Resources(
             self.cpus * count,
             self.memory_mib * count,
-            tuple(replace(gpu, count=gpu.count * count) for gpu in self.gpus if count),
+            tuple([Gpu(gpu.type, gpu.count * count) for gpu in self.gpus]) if count else (),
         )
 
     def how_many_in(self, room: Resources) -> int:

@@ -7,7 +7,7 @@ is bought one by one (``onebyone.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from clues.model import Claim, ClaimState, Job, Outlook, Verdict
@@ -77,9 +77,10 @@ class _Purchases:
                         by_rank[one].hold = hold
                     continue
                 done = self.shopping.buy(step)
+                bought = [Taken(node.name, Origin.BOUGHT, step.site) for node in step.nodes]
                 for other, spots in step.tasks.items():
                     if done:
-                        self._have(by_rank[other], step, spots)
+                        self._have(by_rank[other], step, spots, bought)
                     else:
                         alone[other] += len(spots)
                         if other < rank or other != rank:
@@ -100,15 +101,17 @@ class _Purchases:
         first, others = replace(one, count=1, part=part), replace(one, count=one.count - 1)
         return [first, others] if others.count else [first]
 
-    def _have(self, laying: Laying, purchase: Purchase, spots: Iterable[tuple[int, ...]]) -> None:
-        """Lay tasks of a job on nodes that were bought as planned."""
+    def _have(
+        self, laying: Laying, purchase: Purchase, spots: Iterable[tuple[int, ...]], bought: Sequence[Taken]
+    ) -> None:
+        """Lay tasks of a job on nodes that were *bought* as planned."""
         for spot in spots:
-            taken = [Taken(purchase.nodes[at].name, Origin.BOUGHT, purchase.site) for at in spot]
+            taken = [bought[at] for at in spot]
             if laying.held and purchase.completes.get(laying.rank, ((), 0))[0] == spot:
                 taken += [self.queue.taken(name) for name, _ in laying.held]
                 laying.held.clear()
             self.queue.lay(laying, taken)
-            laying.bought.update(purchase.nodes[at].name for at in spot)
+            laying.bought.update([bought[at].name for at in spot])
             laying.pool = purchase.spots[spot[0]][0].pool.name
 
     def _give_back(self, laying: Laying) -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from clues.model import COMING, Claim, ClusterSnapshot, Job, Outlook, Resources, Verdict
 from clues.planner.buying.hold import Hold
@@ -27,8 +28,7 @@ from clues.planner.queue.room import find_room, partitions_by_pool, reservations
 from clues.planner.view import View
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """One node that a pending job would use."""
 
     name: str
@@ -203,12 +203,13 @@ class Queue:
     def lay(self, laying: Laying, taken: list[Taken]) -> None:
         """Write down that one more task has its nodes."""
         laying.lacking -= 1
-        names = [one.name for one in taken]
-        self.demand.first_nodes.setdefault(laying.job.id, tuple(names))
+        names = tuple([one.name for one in taken])
+        self.demand.first_nodes.setdefault(laying.job.id, names)
         laying.used.update(names)
         self.demand.needed.update(names)
         for one in taken:
-            laying.worst = max(laying.worst, one.origin)
+            if one.origin > laying.worst:
+                laying.worst = one.origin
         if laying.worst is Origin.OPEN:
             self.demand.served_at[laying.job.id] = taken[0].site
 

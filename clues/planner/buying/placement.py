@@ -216,7 +216,9 @@ class Buyer:
         now = self._view.now
         generation = self._generations.get(node, 0) + 1
         self._generations[node] = generation
-        self._used.setdefault(offer.site, Used()).add(shape, offer)
+        if offer.site not in self._used:
+            self._used[offer.site] = Used()
+        self._used[offer.site].add(shape, offer)
         self.quotas.take(shape, offer)
         self._left -= 1
         if self._blank is None:

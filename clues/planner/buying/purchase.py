@@ -25,7 +25,7 @@ NO_PART = Part()
 Kind = tuple[int, Part]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lacking:
     """Tasks of one job without room."""
 

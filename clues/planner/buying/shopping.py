@@ -8,9 +8,10 @@ which order, follows from priority: each purchase has the rank of its most urgen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from itertools import islice, repeat
 from math import isfinite
 
 from clues.model import ANY_GPU, Market, Node, Offer, Pool, Resources
@@ -43,24 +44,25 @@ class Shopping:
     def plan(self, lacking: Sequence[Lacking]) -> list[Purchase]:
         """Return what to buy for these jobs, which come in the order of their priority."""
         lacking = list(_most_urgent(one for one in lacking if _can_be_planned(one)))
-        kinds = {one.kind: (one.group, one.part) for one in lacking}
-        groups = [group for group, _ in kinds.values()]
-        numbers = {kind: number for number, kind in enumerate(kinds)}
+        numbers: dict[Kind, int] = {}
+        kinds: list[tuple[JobClass, Part]] = []
+        numbered: list[tuple[int, Lacking]] = []
         queue: list[tuple[int, int]] = []
         for one in lacking:
-            number = numbers[one.kind]
+            number = numbers.setdefault(one.kind, len(kinds))
+            if number == len(kinds):
+                kinds.append((one.group, one.part))
+            numbered.append((number, one))
             if queue and queue[-1][0] == number:
                 queue[-1] = (number, queue[-1][1] + one.count)
             else:
                 queue.append((number, one.count))
         if not queue or self._view.world.operator.paused:
             return []
-        lots, sources, offers, limits = self._sources(groups)
+        lots, sources, offers, limits = self._sources([group for group, _ in kinds])
         if not sources:
             return []
-        classes = [
-            self._wanted(number, group, part, lots, offers) for number, (group, part) in enumerate(kinds.values())
-        ]
+        classes = [self._wanted(number, group, part, lots, offers) for number, (group, part) in enumerate(kinds)]
         units = sorted(
             pack(Problem(sources, classes, limits, queue)).units,
             key=lambda unit: (
@@ -72,10 +74,11 @@ class Shopping:
         for unit in units:
             spots = [offers[node.source] for node in unit.nodes]
             purchases.append(Purchase([(lots[place], offer) for place, offer in spots]))
-        self._assign(lacking, numbers, classes, units, purchases)
+        self._assign(numbered, classes, units, purchases)
         of_rank = {one.rank: one.group for one in lacking}
+        known: dict[Hashable, Resources] = {}
         for purchase in purchases:
-            purchase.loads = self._loads(purchase, of_rank)
+            purchase.loads = self._loads(purchase, of_rank, known)
         return sorted((one for one in purchases if one.tasks), key=lambda one: one.rank)
 
     def _sources(
@@ -153,8 +156,7 @@ class Shopping:
 
     def _assign(
         self,
-        lacking: Sequence[Lacking],
-        numbers: Mapping[Kind, int],
+        lacking: Iterable[tuple[int, Lacking]],
         classes: Sequence[Wanted],
         units: Sequence[Unit],
         purchases: Sequence[Purchase],
@@ -167,25 +169,38 @@ class Shopping:
             for at, node in enumerate(unit.nodes):
                 for name, count in node.filling.items():
                     if classes[name].fits[node.source][0] == 1:
-                        places.setdefault(name, []).extend([(purchase, (at,))] * count)
-        for one in lacking:
-            for purchase, chosen in _some(places.get(numbers[one.kind], []), one.count):
+                        places.setdefault(name, []).extend(repeat((purchase, (at,)), count))
+        next_of = {name: iter(found) for name, found in places.items()}
+        for number, one in lacking:
+            for purchase, chosen in islice(next_of.get(number, ()), one.count):
                 purchase.jobs[one.rank] = one.job
                 purchase.tasks.setdefault(one.rank, []).append(chosen)
                 if one.part.nodes and purchase.site == one.part.site:
                     purchase.completes[one.rank] = chosen, one.part.mates
 
     @staticmethod
-    def _loads(purchase: Purchase, groups: Mapping[int, JobClass]) -> list[Resources]:
-        counts: list[dict[int, tuple[JobClass, int]]] = [{} for _ in purchase.spots]
+    def _loads(purchase: Purchase, groups: Mapping[int, JobClass], known: dict[Hashable, Resources]) -> list[Resources]:
+        """Return what is taken of each node.
+
+        :param known: what was found already of nodes that hold the same: most are alike.
+        """
+        held: list[dict[int, int]] = [{} for _ in purchase.spots]  # by class, how many tasks
+        classes: dict[int, JobClass] = {}
         for rank, spots in purchase.tasks.items():
             group = groups[rank]
-            for at in (at for spot in spots for at in spot):
-                counts[at][id(group)] = group, counts[at].get(id(group), (group, 0))[1] + 1
+            name = id(group)
+            classes[name] = group
+            for spot in spots:
+                for at in spot:
+                    held[at][name] = held[at].get(name, 0) + 1
         loads = []
-        for (lot, offer), here in zip(purchase.spots, counts, strict=True):
-            parts = [group.each_at(lot.pool, offer).times(count) for group, count in here.values()]
-            loads.append(reduce(Resources.plus, parts) if parts else Resources())
+        for (lot, offer), here in zip(purchase.spots, held, strict=True):
+            key = id(lot.pool), id(offer), tuple(here.items())
+            load = known.get(key)
+            if load is None:
+                parts = [classes[name].each_at(lot.pool, offer).times(count) for name, count in here.items()]
+                load = known[key] = reduce(Resources.plus, parts) if parts else Resources()
+            loads.append(load)
         return loads
 
     def buy(self, purchase: Purchase) -> bool:
@@ -232,19 +247,21 @@ class Shopping:
 
     def _can_be_had(self, purchase: Purchase, account: str) -> bool:
         """Whether nothing forbids it: neither the nodes of one offer nor, where there are several, all together."""
-        counts = Counter((lot.pool.name, offer) for lot, offer in purchase.spots)
-        pools = self._view.settings.pools
+        counts: dict[tuple[int, int], tuple[Pool, Offer, int]] = {}
+        for lot, offer in purchase.spots:
+            key = id(lot.pool), id(offer)
+            _, _, count = counts.get(key, (lot.pool, offer, 0))
+            counts[key] = lot.pool, offer, count + 1
         size = len(purchase.spots)
         if any(
-            self._buyer.why_not(pools[name], offer, count, account, whole=size > 1)
-            for (name, offer), count in counts.items()
+            self._buyer.why_not(pool, offer, count, account, whole=size > 1) for pool, offer, count in counts.values()
         ):
             return False
         if len(counts) == 1:
             return True
         taken: dict[tuple[str, str], float] = {}
-        for (name, offer), count in counts.items():
-            for limit, left, each in self._buyer.left(pools[name], offer):
+        for pool, offer, count in counts.values():
+            for limit, left, each in self._buyer.left(pool, offer):
                 taken[limit] = taken.get(limit, 0.0) + each * count
                 if taken[limit] > left + 1e-9 * max(1.0, left):
                     return False
@@ -259,12 +276,6 @@ def _most_urgent(lacking: Iterable[Lacking]) -> Iterator[Lacking]:
             return
         yield one if one.count <= left else replace(one, count=left)
         left -= one.count
-
-
-def _some(places: list[tuple[Purchase, tuple[int, ...]]], count: int) -> list[tuple[Purchase, tuple[int, ...]]]:
-    found = places[:count]
-    del places[:count]
-    return found
 
 
 def _can_be_planned(one: Lacking) -> bool:

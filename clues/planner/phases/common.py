@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from clues.errors import CLOUD_ERRORS
 from clues.model import Attach, Claim, ClaimState, InstanceState, Kind, Node, RouterPlan, Wish
+from clues.model.evolve import evolve
 from clues.planner.capacity.breaker import FORGIVEN
 from clues.planner.claims.moves import fail, move, with_instance
 from clues.planner.money.prices import price_of
@@ -22,16 +23,16 @@ def with_listing(claim: Claim, view: View) -> Claim:
     instance = view.instance(claim)
     if instance is not None:
         if claim.missing_since is not None or claim.instance_id != instance.id:
-            claim = replace(claim, instance_id=instance.id, missing_since=None)
+            claim = evolve(claim, instance_id=instance.id, missing_since=None)
         claim = with_instance(claim, instance)
         if claim.listed_at is None and instance.state is InstanceState.RUNNING:
-            claim = replace(claim, listed_at=view.listings[instance.site].taken_at)
+            claim = evolve(claim, listed_at=view.listings[instance.site].taken_at)
         return claim
     taken = view.lacks(claim, since=claim.launched_at)
     started_at, since = view.world.started_at, claim.missing_since
     # how far apart two listings are is known within one run only: the wall clock may be set while no daemon runs
     if taken is not None and (since is None or (started_at is not None and since < started_at)):
-        return replace(claim, missing_since=taken)
+        return evolve(claim, missing_since=taken)
     return claim
 
 
@@ -71,7 +72,7 @@ def with_way(claim: Claim, view: View, cut_off: frozenset[str]) -> Claim:
     if claim.kind is Kind.ROUTER or claim.state not in _HAS_VM:
         return claim
     since = (claim.cut_off_since or view.now) if claim.offer.site in cut_off else None
-    return claim if since == claim.cut_off_since else replace(claim, cut_off_since=since)
+    return claim if since == claim.cut_off_since else evolve(claim, cut_off_since=since)
 
 
 def cut_off_for_good(claim: Claim, node: Node | None, deadline: timedelta, view: View) -> str:
