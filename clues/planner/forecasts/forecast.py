@@ -90,8 +90,8 @@ class _Oracle:
         self.routers = routers_by_site(claims)
         self.ready: dict[str, Span] = {}
         self.alike: dict[tuple[int, str, ClaimState], Span] = {}
-        #: by node that starts, how that is told
-        self.words: dict[str, str] = {}
+        #: what was found of the jobs that have the same nodes
+        self.served: dict[tuple[str, ...], tuple[Span, Forecast]] = {}
         #: by offer and pool, whether a boot was seen
         self.booted: dict[tuple[int, str], bool] = {}
         self.groups: dict[int, _Group] = {}
@@ -110,7 +110,7 @@ class _Oracle:
 
     def _forecast(self, job: Job, outlook: Outlook) -> Forecast:
         if outlook.verdict in _READY_WITH:
-            return self._served(job, outlook)
+            return self._served(job)
         if outlook.verdict is Verdict.BLOCKED:
             told = self._queued(job, outlook)
             return told if told.known else self._as_slurm_says(job, told)
@@ -150,17 +150,24 @@ class _Oracle:
 
     # --- nodes that are there, or on their way ---
 
-    def _served(self, job: Job, outlook: Outlook) -> Forecast:
+    def _served(self, job: Job) -> Forecast:
         names = self.demand.first_nodes.get(job.id, ())
-        coming = [name for name in names if not self._is_open(name)]
-        if not coming:
-            start, waits_for = SLURMS_PASS, "Slurm's next pass"
-        else:
-            ready = latest([self._ready(name) for name in coming]) if len(coming) > 1 else self._ready(coming[0])
-            start, waits_for = plus(ready, AFTER_OPENING), self._which(coming, ready)
+        known = self.served.get(names)
+        if known is None:
+            known = self.served[names] = self._on_nodes(names)
+        start, told = known
         if self.ahead is not None and (group := self.demand.classes.get(job.id)) is not None:
             self.ahead.occupy(job, group, names, start)
-        return self._told(start, waits_for)
+        return told
+
+    def _on_nodes(self, names: tuple[str, ...]) -> tuple[Span, Forecast]:
+        """Return when a job starts that has these nodes."""
+        coming = [name for name in names if not self._is_open(name)]
+        if not coming:
+            return SLURMS_PASS, self._told(SLURMS_PASS, "Slurm's next pass")
+        ready = latest([self._ready(name) for name in coming]) if len(coming) > 1 else self._ready(coming[0])
+        start = plus(ready, AFTER_OPENING)
+        return start, self._told(start, self._in_words(coming, ready))
 
     def _is_open(self, name: str) -> bool:
         node = self.snapshot.nodes.get(name)
@@ -183,13 +190,6 @@ class _Oracle:
         if span is None:
             span = self.alike[alike] = until_ready(claim, self.view, self.memory, self.routers)
         return span
-
-    def _which(self, names: list[str], ready: Span) -> str:
-        if len(names) > 1:
-            return self._in_words(names, ready)
-        if names[0] not in self.words:  # several jobs wait for the same node
-            self.words[names[0]] = self._in_words(names, ready)
-        return self.words[names[0]]
 
     def _in_words(self, names: list[str], ready: Span) -> str:
         if len(names) > 1:

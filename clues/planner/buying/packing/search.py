@@ -97,16 +97,15 @@ def _walk_three(
     ends = [places[at:] for at in range(len(order) + 1)]
     items = [(*_padded(item.parts), item.value, item.most) for item in order]
     first, second, third = (*prices, 0.0, 0.0)[:3]
-    best, looked, chosen = least, 0, [0] * len(order)
+    dense = [*density, 0.0]
+    best, looked, chosen = max(0.0, least), 0, [0] * len(order)
     found = list(chosen)
 
     def walk(at: int, value: float, cpus: int, memory: int, gpus: int) -> None:
         nonlocal best, found, looked
-        if value > best + _TINY:
-            best, found = value, chosen[:]
         worth = first * cpus + second * memory + third * gpus
         for place in ends[at]:
-            if value + worth * density[place] <= best + _TINY or looked >= visits:
+            if value + worth * dense[place] <= best + _TINY or looked >= visits:
                 return
             one, two, three, each, most = items[place]
             if cpus < one * most:
@@ -118,9 +117,16 @@ def _walk_three(
             if most <= 0:
                 continue
             looked += 1
+            after = place + 1
             for count in range(most, 0, -1):
                 chosen[place] = count
-                walk(place + 1, value + each * count, cpus - one * count, memory - two * count, gpus - three * count)
+                better = value + each * count
+                if better > best + _TINY:
+                    best, found = better, chosen[:]
+                left, more, rest = cpus - one * count, memory - two * count, gpus - three * count
+                # mostly there is nothing left to gain, and that is seen sooner than a call is made
+                if better + (first * left + second * more + third * rest) * dense[after] > best + _TINY:
+                    walk(after, better, left, more, rest)
                 if looked >= visits:
                     break
             chosen[place] = 0
