@@ -2,7 +2,7 @@
 
 It knows neither Slurm nor clouds: vectors of resources, prices and limits come in, nodes with what lies on them go
 out. ``problem.py`` has the words. ``filling.py`` and ``search.py`` lay tasks on one node, ``shadow.py`` finds what each
-task should cost at most, ``rounding.py`` makes whole nodes of that and ``lots.py`` chooses between two ways to do so,
+task should cost at most, ``rounding.py`` makes whole nodes of that and ``lots.py`` chooses between ways to do so,
 ``gangs.py`` says where gangs go and which nodes each has. ``attempt.py`` is one try at all of it, and ``pack.py`` makes
 as many as are worth their time, highest priority first where not everything can be had.
 """

@@ -126,7 +126,7 @@ class Attempt:
         )
         if not any(tasks.counts):
             return
-        known = self._translated(shadows, shares) if not self.nodes else []
+        known = self._translated(shadows, shares)
         self._pack_tasks(tasks, work, known)
         for name, left in enumerate(tasks.counts[: len(classes)]):
             if classes[name].single:

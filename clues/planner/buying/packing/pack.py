@@ -17,7 +17,7 @@ from clues.planner.buying.packing.work import Work
 
 #: how much may be done for one packing; where there are many tasks less, as rounding costs little there
 WORK = 8_000_000
-WORK_FOR_MANY = 5_000_000
+WORK_FOR_MANY = 3_000_000
 _MANY = 2000
 _ROUNDS = 8
 #: over so many tasks the beginning of a queue that can be had is looked for, all looks together; then what was found
@@ -35,8 +35,9 @@ _LEFT_OUT = 12
 _ELSEWHERE = 4
 #: where so few classes have no place for all of their tasks, these are packed before the others
 _MENDED = 2
-#: and these tasks, if they are no more, with work that was meant for what comes after
+#: and these tasks, if they are no more (or one in so many), with work that was meant for what comes after
 _HARDLY_ANY = 20
+_FEW_OF = 100
 
 
 def pack(problem: Problem, most: int | None = None) -> Packing:
@@ -138,7 +139,9 @@ def _best_attempt(base: Attempt, counts: Mapping[int, int], whole: Work) -> tupl
         attempt(base.again(), counts, most=short)
         short |= ways[-1][0].short
     missing = min((missing for _, missing in ways), key=lambda missing: sum(missing.values()))
-    if 0 < len(missing) <= _MENDED and (work.left >= again or sum(missing.values()) <= _HARDLY_ANY):
+    if 0 < len(missing) <= _MENDED and (
+        work.left >= again or sum(missing.values()) <= max(_HARDLY_ANY, sum(counts.values()) // _FEW_OF)
+    ):
         start = base.again()  # what was left out comes first
         work = mending if work.left < again else work
         if not start.run(missing, work):

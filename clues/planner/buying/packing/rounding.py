@@ -192,12 +192,12 @@ class Rounder:
             start += 1
             before, state = self.cost(chosen), (list(counts), list(self.left.rows))
             self.give_back(chosen, counts)
-            moved = self._lay_into(others, counts)
+            moved = self.lay_into(others, counts)
             new = self._cheaper_rest(values, worth, counts)
             if (sum(counts), self.cost(new)) < (missing, before - 1e-7):
                 single = sorted([*others, *new], key=lambda lot: (self._use(lot, values), lot.source))
                 # what came as several is gone on with one by one
-                single = [one for lot in single for one in self._apart(lot)]
+                single = [one for lot in single for one in self.apart(lot)]
                 missing, start = sum(counts), max(0, start - 2)
                 continue
             for lot, name, count in moved:
@@ -210,7 +210,7 @@ class Rounder:
         return [*lots, *single]
 
     @staticmethod
-    def _apart(lot: Lot) -> list[Lot]:
+    def apart(lot: Lot) -> list[Lot]:
         return [lot] if lot.count == 1 else [Lot(lot.source, dict(lot.filling)) for _ in range(lot.count)]
 
     def _use(self, lot: Lot, values: Sequence[float]) -> float:
@@ -225,7 +225,7 @@ class Rounder:
                     lot.free[axis] -= amount * count
         return lot.free
 
-    def _lay_into(self, lots: Sequence[Lot], counts: list[int]) -> list[tuple[Lot, int, int]]:
+    def lay_into(self, lots: Sequence[Lot], counts: list[int]) -> list[tuple[Lot, int, int]]:
         """Lay tasks into what nodes have left, the largest first; return what was laid where."""
         moved = []
         pending = [name for name, count in enumerate(counts) if count]

@@ -22,8 +22,22 @@ from clues.planner.buying.packing.work import Work
 #: a task that has no place at all counts for so many times of what it costs by itself
 _MISSING = 20.0
 _TINY = 1e-9
-#: so many branches are looked at for the best filling of a node, and what one of them counts for
-_VISITS = 1000
+#: fillings are looked for in passes from coarse to fine: by how much of its price a node has to be worth more than it
+#: costs, and how many branches are looked at for its best filling (0: it is filled quickly). What is worth a little is
+#: found soon everywhere, and moves the prices little; so what is worth much comes first
+_PASSES: Sequence[tuple[float, int]] = (
+    (0.1, 0),
+    (0.1, 20),
+    (0.03, 20),
+    (0.01, 20),
+    (0.003, 20),
+    (0.003, 60),
+    (0.003, 1000),
+)
+#: where there are so few tasks time is not short
+_FEW = 800
+_PASSES_OF_FEW: Sequence[tuple[float, int]] = ((0.003, 0), (0.003, 1000))
+#: what one branch counts for
 _VISIT = 30
 
 
@@ -89,8 +103,9 @@ def find_shadows(
         if source in needs and filling and all(name in rows and needs[source].holds(name) for name in filling):
             enter(source, filling)
             work.spend(program.size)
-    idle, turn, thorough = 0, 0, False
-    while work and queue:
+    idle, turn, passes = 0, 0, list(_PASSES if sum(counts) > _FEW else _PASSES_OF_FEW)
+    while work and queue and passes:
+        gain, visits = passes[0]
         program.tidy()
         for name, row in rows.items():
             values[name] = program.prices[row]
@@ -102,13 +117,12 @@ def find_shadows(
             - sum(program.prices[limit_rows[row]] * use for row, use in sources[source].uses if row in limit_rows)
             for source in members
         }
-        # a node that is worth hardly more than it costs betters next to nothing
         least, source = min(
-            (price + 3e-3 * max(sources[source].price, 1e-3), source) for source, price in prices.items()
+            (price + gain * max(sources[source].price, 1e-3), source) for source, price in prices.items()
         )
         here = ready.values_here(values)
-        if thorough:
-            value, filling, looked = fill_best(ready, here, counts, least, _VISITS)
+        if visits:
+            value, filling, looked = fill_best(ready, here, counts, least, visits)
             work.spend(_VISIT * looked)
         else:
             value, filling = fill(ready, here, counts)
@@ -116,9 +130,8 @@ def find_shadows(
         if value <= least:
             idle += 1
             if idle >= len(queue):
-                if thorough:
-                    break
-                idle, thorough = 0, True
+                idle = 0
+                passes.pop(0)
             continue
         idle = 0
         enter(source, filling)
