@@ -70,7 +70,7 @@ class Offer:
     @property
     def key(self) -> str:
         """Name of this offer in the capacity memory and on screens: ``aws/g5.2xlarge/spot``."""
-        return "/".join(part for part in (self.site, self.flavor, self.zone, self.market) if part)
+        return "/".join([part for part in (self.site, self.flavor, self.zone, self.market) if part])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from clues.model import (
     Forecast,
     Job,
     Memory,
+    Offer,
     Outlook,
     Verdict,
 )
@@ -90,6 +91,8 @@ class _Oracle:
         self.routers = routers_by_site(claims)
         self.ready: dict[str, Span] = {}
         self.alike: dict[tuple[int, str, ClaimState], Span] = {}
+        #: by offer, its name
+        self.keys: dict[int, str] = {}
         #: what was found of the jobs that have the same nodes
         self.served: dict[tuple[str, ...], tuple[Span, Forecast]] = {}
         #: by offer and pool, whether a boot was seen
@@ -196,11 +199,16 @@ class _Oracle:
             text = f"{len(names)} nodes that start"
         else:
             claim = self.claims.get(names[0])
-            text = f"{names[0]} ({claim.offer.key})" if claim is not None else names[0]
+            text = f"{names[0]} ({self._key_of(claim.offer)})" if claim is not None else names[0]
         if ready[2] == inf:
             seen = [one for one in names if (claim := self.claims.get(one)) is not None and self._has_booted(claim)]
             text += ": slower than all boots seen" if len(seen) == len(names) else ": no such boot was seen yet"
         return text
+
+    def _key_of(self, offer: Offer) -> str:
+        if id(offer) not in self.keys:
+            self.keys[id(offer)] = offer.key
+        return self.keys[id(offer)]
 
     def _has_booted(self, claim: Claim) -> bool:
         key = id(claim.offer), claim.pool
