@@ -10,6 +10,7 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from clues.model import NOTHING, Resources
 
@@ -49,11 +50,25 @@ class Likes:
 class Bin:
     """Nodes alike; ``number`` is its name in a decision, and is never used again."""
 
-    __slots__ = ("likes", "names", "number")
+    __slots__ = ("likes", "names", "number", "steps")
 
     def __init__(self, likes: Likes, number: int) -> None:
         self.likes, self.number = likes, number
         self.names: list[str] = []
+        #: where one of its nodes goes when this is taken from it (by identity), or all of it
+        self.steps: dict[tuple[int, bool], _Step] = {}
+
+
+class _Step(NamedTuple):
+    """What becomes of a node that something is taken from."""
+
+    #: kept, as a step is found by its identity
+    need: Resources
+    likes: Likes
+    target: Bin | None
+    taken: Resources
+    #: how often empty bins had been swept when it was found
+    sweeps: int
 
 
 class Bins:
@@ -65,6 +80,8 @@ class Bins:
         self._made = 0
         self._most = 64
         self._likes: dict[str, Likes] = {}
+        self._at: dict[str, Bin | None] = {}
+        self._sweeps = 0
         #: grows when there is more room than there was
         self.version = 0
 
@@ -75,27 +92,39 @@ class Bins:
 
     def _put(self, likes: Likes, name: str) -> None:
         self._likes[name] = likes
+        found = self._at[name] = self._bin_for(likes)
+        if found is not None:
+            found.names.append(name)
+
+    def _bin_for(self, likes: Likes) -> Bin | None:
         if likes.free.cpus <= 0:
-            return
+            return None
         found = self._bins.get(likes)
         if found is None:
             self._made += 1
             found = self._bins[likes] = Bin(likes, self._made)
             insort(self._order, (likes.order, found.number, found))
-        found.names.append(name)
+        return found
 
     def take(self, source: Bin, name: str, need: Resources, *, whole: bool = False) -> Resources:
         """Take *need* (or the *whole* node) from one node of a bin; return what was taken, GPUs by their types."""
         source.names.remove(name)
-        before = source.likes.free
-        free = NOTHING if whole else before.minus(need)
-        self._put(_with(source.likes, free), name)
-        return before.minus(free)
+        step = source.steps.get((id(need), whole))
+        if step is None or step.sweeps != self._sweeps:
+            before = source.likes.free
+            free = NOTHING if whole else before.minus(need)
+            likes = _with(source.likes, free)
+            step = _Step(need, likes, self._bin_for(likes), before.minus(free), self._sweeps)
+            source.steps[id(need), whole] = step
+        self._likes[name], self._at[name] = step.likes, step.target
+        if step.target is not None:
+            step.target.names.append(name)
+        return step.taken
 
     def give_back(self, name: str, taken: Resources) -> None:
         """Undo what was taken from a node."""
         likes = self._likes[name]
-        if (found := self._bins.get(likes)) is not None and name in found.names:
+        if (found := self._at[name]) is not None:
             found.names.remove(name)
         self.add(_with(likes, likes.free.plus(taken)), name)
 
@@ -105,13 +134,12 @@ class Bins:
 
     def bin_of(self, name: str) -> Bin | None:
         """Return the bin that a node is in; None when it is not known or has no room."""
-        likes = self._likes.get(name)
-        found = None if likes is None else self._bins.get(likes)
-        return found if found is not None and name in found.names else None
+        return self._at.get(name)
 
     def __iter__(self) -> Iterator[Bin]:
         """Go through the bins that hold nodes, in :attr:`Likes.order`."""
         if len(self._order) > self._most:  # most of them may be empty by now
+            self._sweeps += 1
             self._bins = {likes: one for likes, one in self._bins.items() if one.names}
             self._order = [entry for entry in self._order if entry[2].names]
             self._most = 2 * len(self._order) + 64

@@ -82,3 +82,25 @@ def test_no_cpu_is_lost_or_made_whatever_is_taken(takes: list[tuple[int, int]]) 
             bins.take(source, source.names[0], Resources(cpus, 1))
             taken += cpus
     assert sum(one.likes.free.cpus * len(one.names) for one in bins) == 20 * 8 - taken
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.sampled_from(["some", "all", "back"])), max_size=40))
+def test_each_node_stays_in_the_one_bin_of_its_likes(moves: list[tuple[int, int, str]]) -> None:
+    """Where the like of it went before, it goes again; but empty bins are swept now and then, and made anew."""
+    sizes = [Resources(8 + number // 2, 8000) for number in range(4)]
+    needs = [Resources(3, 100), Resources(4, 100)]
+    bins, free, taken = Bins(), dict(enumerate(sizes)), dict[int, list[Resources]]()
+    for number, size in free.items():
+        bins.add(likes(size), str(number))
+    for number, need, move in moves:
+        room = bins.bin_of(str(number))
+        if move != "back" and room is not None and needs[need].fits_in(free[number]):
+            taken.setdefault(number, []).append(bins.take(room, str(number), needs[need], whole=move == "all"))
+            free[number] = free[number].minus(taken[number][-1])
+        elif move == "back" and taken.get(number):
+            free[number] = free[number].plus(taken[number][-1])
+            bins.give_back(str(number), taken[number].pop())
+        bins._most = 0  # swept each time
+        there = [(name, room.likes.free) for room in bins for name in room.names]
+        assert sorted(there) == sorted((str(name), left) for name, left in free.items() if left.cpus)
+        assert all(bins.bin_of(name) is room for room in bins for name in room.names)
