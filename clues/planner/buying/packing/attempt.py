@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clues.planner.buying.packing.filling import Needs, fill, make_needs
+from clues.planner.buying.packing.filling import fill, make_needs
+from clues.planner.buying.packing.fitting import costs_alone, needs_of_all, needs_of_tasks, only_at, single_needs
 from clues.planner.buying.packing.gangs import Allotment, Place, allot, choose, deal, how_many, place_of
 from clues.planner.buying.packing.lots import pack_lots
 from clues.planner.buying.packing.problem import Gang, Left, Placed, Problem, Source, Vector, Wanted
@@ -85,7 +86,9 @@ class Attempt:
         classes = self.problem.classes
         counts = [wanted.get(name, 0) for name in range(len(classes))]
         gangs = {name: count for name, count in enumerate(counts) if count and not classes[name].single}
-        shadows = hint or Shadows(self._alone(classes, counts), [0.0] * len(self.left.rows), ())
+        shadows = hint or Shadows(
+            costs_alone(self.problem.sources, classes, counts, self.left), [0.0] * len(self.left.rows), ()
+        )
         allotted: dict[tuple[int, Place], int] = {}
         if gangs and work:
             shadows = self._shadows_of_all(counts, shadows.values, work.part(work.left // 2), most or {}, known)
@@ -106,7 +109,7 @@ class Attempt:
     ) -> Shadows:
         """Return the shadow prices of gangs and single tasks together."""
         sources, nothing = self.problem.sources, [0.0] * len(self.left.rows)
-        needs = self._needs_of_all(counts, most)
+        needs = needs_of_all(sources, self.problem.classes, counts, self.left, most)
         trial = Rounder(sources, needs, Left(self.left.rows), Work(0)).rest(alone, nothing, list(counts))
         known = [(column.source, column.filling) for column in columns]
         known += [(lot.source, lot.filling) for lot in trial]
@@ -120,7 +123,7 @@ class Attempt:
         shares: list[_Shares] = [(name, place, gangs) for (name, place), gangs in allotted.items()]
         own = [count if classes[name].single else 0 for name, count in enumerate(counts)]
         tasks = _Tasks(
-            [*classes, *(_only_at(sources, classes[name], place) for name, place, _ in shares)],
+            [*classes, *(only_at(sources, classes[name], place) for name, place, _ in shares)],
             [*own, *(gangs * place[1] for _, place, gangs in shares)],
             {len(classes) + at: gangs for at, (_, _, gangs) in enumerate(shares)},
         )
@@ -161,9 +164,9 @@ class Attempt:
             sources.append(Source(free, 0.0, ((len(limits), 1.0),), ""))
             limits.append(float(len(nodes)))
         origins = [*range(len(self.problem.sources)), *(origin for origin, _ in rooms)]
-        needs = self._needs(sources, origins, tasks)
+        needs = needs_of_tasks(sources, origins, tasks.classes, tasks.counts, tasks.most)
         left = Left(limits)
-        alone = self._alone(tasks.classes, tasks.counts)
+        alone = costs_alone(self.problem.sources, tasks.classes, tasks.counts, self.left)
         lots, shadows = pack_lots(sources, needs, left, tasks.counts, alone, work, known, self.hint, tasks.most)
         own = len(self.problem.classes)
         self.hint = Shadows(shadows.values[:own], shadows.limits[: len(self.left.rows)], ())
@@ -269,10 +272,10 @@ class Attempt:
     def _worth(self, source: int, free: Vector, values: Sequence[float], singles: Sequence[int]) -> float:
         if not any(free) or not any(singles):
             return 0.0
-        needs = _single_needs(self.problem.classes, source, free, singles)
+        needs = single_needs(self.problem.classes, source, free, singles)
         return fill(make_needs(free, needs), values, singles)[0]
 
-    # --- what fits where ----------------------------------------------------------------------------------------------
+    # --- what is free -------------------------------------------------------------------------------------------------
 
     def free_of(self, node: Placed) -> Vector:
         """Return what is free on a node."""
@@ -289,68 +292,3 @@ class Attempt:
             if free[0] > 0:
                 found.setdefault((node.source, free), []).append(node)
         return found
-
-    def _alone(self, classes: Sequence[Wanted], counts: Sequence[int]) -> list[float]:
-        """Return what one task, or gang, of each class costs where it is cheapest."""
-        alone = [0.0] * len(counts)
-        for name, count in enumerate(counts):
-            prices = []
-            for source, (nodes, need) in classes[name].fits.items() if count else ():
-                one = self.problem.sources[source]
-                if self.left.most(one):
-                    prices.append(nodes * one.price / max(1, how_many(need, one.size)))
-            alone[name] = max(1e-9, min(prices, default=1e-9))
-        return alone
-
-    def _needs(self, sources: Sequence[Source], origins: Sequence[int], tasks: _Tasks) -> dict[int, Needs]:
-        """Return which single tasks can lie on each source's nodes.
-
-        :param origins: of which of the problem's sources each is; those after the problem's own are what nodes have
-            left.
-        """
-        known: dict[tuple[Vector, tuple[tuple[int, Vector], ...]], Needs] = {}
-        found = {}
-        for place, (one, origin) in enumerate(zip(sources, origins, strict=True)):
-            needs = _single_needs(tasks.classes, origin, one.size, tasks.counts)
-            if needs:
-                key = one.size, tuple(needs.items())
-                if key not in known:
-                    most = {name: tasks.most[name] for name in needs if name in tasks.most}
-                    known[key] = make_needs(one.size, needs, most=most)
-                found[place] = known[key]
-        return found
-
-    def _needs_of_all(self, counts: Sequence[int], most: Allotment) -> dict[int, Needs]:
-        """Return which single tasks and which shares of gangs can lie on nodes of each of the problem's sources."""
-        classes, known, found = self.problem.classes, dict[object, Needs](), {}
-        for place, one in enumerate(self.problem.sources):
-            needs, nodes = _single_needs(classes, place, one.size, counts), {}
-            if self.left.most(one):
-                for name, count in enumerate(counts):
-                    fit = classes[name].fits.get(place) if count else None
-                    if fit is None or fit[0] == 1 or classes[name].single:
-                        continue
-                    if most.get((name, (one.place, fit[0])), 1):
-                        needs[name], nodes[name] = fit[1], fit[0]
-            if needs:
-                key = one.size, tuple(needs.items()), tuple(nodes.items())
-                if key not in known:
-                    known[key] = make_needs(one.size, needs, nodes)
-                found[place] = known[key]
-        return found
-
-
-def _only_at(sources: Sequence[Source], wanted: Wanted, place: Place) -> Wanted:
-    """Return the shares of a class of gangs at one place as a class of single tasks."""
-    return Wanted(
-        {source: (1, need) for source, (_, need) in wanted.fits.items() if place_of(sources, wanted, source) == place}
-    )
-
-
-def _single_needs(classes: Sequence[Wanted], source: int, size: Vector, counts: Sequence[int]) -> dict[int, Vector]:
-    found = {}
-    for name, count in enumerate(counts):
-        fit = classes[name].fits.get(source) if count else None
-        if fit is not None and fit[0] == 1 and all(map(int.__le__, fit[1], size)):
-            found[name] = fit[1]
-    return found
