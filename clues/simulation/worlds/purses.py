@@ -30,7 +30,8 @@ TIGHT_DAY = Purses(Budgets(Budget(per_day=0.35), ahead=timedelta(minutes=5)))
 MANY = Purses(
     Budgets(
         Budget(per_hour=0.45, per_month=40.0),
-        accounts={"physics": Budget(per_day=0.12)},
+        # around midnight that pays for two nodes with GPUs: five minutes out of each day
+        accounts={"physics": Budget(per_day=0.25)},
         ahead=timedelta(minutes=10),
         time_zone="Asia/Kolkata",
     ),
