@@ -220,7 +220,6 @@ MUTANTS: dict[str, Mutant] = {
         "return self._ledger.ended_since(now - quarantine, None if began_lately else now)",
         "return []",
         ("kind",),
-        only_worlds=True,
     ),
     "a VM that turns up late is left alone": Mutant(
         "clues.planner.claims.adopt",
@@ -296,6 +295,13 @@ MUTANTS: dict[str, Mutant] = {
         "clues.reconciler.books",
         "        return spend\n",
         "        self._booked_at = now\n        return spend\n",
+        ("books",),
+        only_worlds=True,
+    ),
+    "after a restart the first period of each VM is booked again": Mutant(
+        "clues.reconciler.books",
+        "self._counted = {key for key, claim in self._claims.items() if claim.instance_id}",
+        "self._counted = set()",
         ("books",),
         only_worlds=True,
     ),
