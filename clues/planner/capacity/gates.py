@@ -103,7 +103,7 @@ class Gates:
         """Whether a launch that came to nothing may be sent once more now; if so, it is out from now on."""
         task, counted = _task_of(claim), []
         for breaker in against(self._memory, owner_of(claim), claim.offer):
-            if breaker.code in UNCOUNTED:
+            if breaker.code in UNCOUNTED or (claim.probe and is_about_vms(breaker)):
                 continue
             if breaker.state(self._now) is BreakerState.OPEN:
                 return False

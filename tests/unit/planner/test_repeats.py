@@ -97,6 +97,12 @@ def test_of_those_to_be_sent_again_one_tries_whether_there_is_room() -> None:
     assert sent_beside(TRIED, [*claims, tries]) == []
 
 
+def test_a_trial_is_sent_again_whatever_is_held_against_the_vms_of_its_pool() -> None:
+    closed = replace(FULL, key=f"cpu at {FULL.key}", code="boot", owner="cpu")
+    assert sent_beside(closed, [lost(NAMES[0], probe=True)]) == [lost(NAMES[0]).key]
+    assert sent_beside(closed, [lost(NAMES[0])]) == []
+
+
 def test_the_nodes_of_one_gang_are_sent_again_together() -> None:
     claims = [lost(name, jobs=("7",), gang="7", gang_size=3) for name in NAMES[:3]]
     assert sent_beside(TRIED, [*claims, lost(NAMES[4])]) == [one.key for one in claims]
