@@ -119,7 +119,7 @@ class Shopping:
                 _vector(lots[place].pool.shape, lots[place].pool.shape),
                 cost + cheapest * size * (_SIZE_COUNTS + _SLOWNESS_COUNTS * min(99, slow)),
                 uses,
-                offer.site,
+                f"{offer.site} {offer.zone}".rstrip(),
             )
             for (place, offer, cost, uses), size, slow in zip(found, sizes, slowness, strict=True)
         ]

@@ -18,6 +18,7 @@ from tests.unit.builders import NOW, make_offer, make_pool, make_settings, make_
 from tests.unit.planner.deciding import bought, cluster, job, plan
 
 GiB = 1024
+SHAPE = Resources(8, 32 * GiB)
 
 
 def sized(limits: Limits | None = None, **more: Any) -> Settings:
@@ -112,6 +113,17 @@ def test_a_gang_takes_nodes_of_several_pools_of_a_site_where_one_has_too_few() -
     decided = decided_for(few, job(1, 2, nodes=4))
     assert pools_of(decided) == {"small": 2, "large": 2}
     assert {(claim.gang, claim.gang_size, claim.jobs) for claim in decided.claims} == {("1", 4, ("1",))}
+
+
+def test_a_gang_is_bought_in_one_zone_of_a_site() -> None:
+    """Its nodes are to stand close together, and a placement group is of one zone."""
+    cheap = make_pool("cheap", 2, shape=SHAPE, offers=[make_offer(price_per_hour=0.1, zone="a")])
+    dear = make_pool("dear", 20, shape=SHAPE, offers=[make_offer(price_per_hour=0.4, zone="b")])
+    pools = [replace(pool, partitions=("cpu",)) for pool in (cheap, dear)]
+    assert pools_of(decided_for(make_settings(pools, [make_site(limits=Limits())]), job(1, 8, nodes=3))) == {"dear": 3}
+    pools = [replace(pool, offers=(replace(pool.offers[0], zone=""),)) for pool in pools]
+    both = pools_of(decided_for(make_settings(pools, [make_site(limits=Limits())]), job(1, 8, nodes=3)))
+    assert both == {"cheap": 2, "dear": 1}
 
 
 def test_gangs_that_share_some_of_their_nodes_are_opened_as_far_as_they_can_be_told_apart() -> None:

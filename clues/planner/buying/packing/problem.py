@@ -23,7 +23,7 @@ class Source:
     price: float
     #: what one node takes of each limit, by the limit's place in the problem
     uses: tuple[tuple[int, float], ...]
-    #: the nodes of a gang come from sources with the same place
+    #: the nodes of a gang come from sources with the same place: a zone of a site
     place: str
 
 
