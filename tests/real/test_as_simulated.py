@@ -190,6 +190,14 @@ def _rests(node: Node) -> bool:
     return {"DRAIN", "POWERED_DOWN"} <= node.flags
 
 
+def _as_obeyed_at_once(life: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out the moment between two commands of one order: a node that is taken from a job is closed and idle until
+    it is powered down. In simulation no time passes there."""
+    between = ("busy, closed", "closed", "powering down")
+    at = next((at for at in range(len(life)) if life[at : at + 3] == between), None)
+    return life if at is None else (*life[: at + 1], *life[at + 2 :])
+
+
 def _stands_in(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
     rest = iter(whole)
     return all(one in rest for one in part)
@@ -201,5 +209,6 @@ def test_states_follow_each_other_as_in_simulation(cluster: Trial, rounds: int) 
     simulated, claims_there, jobs_there = _simulated(cluster, rounds)
     assert claims == claims_there
     assert jobs == jobs_there
-    foreign = [life for life in record.shapes() if not any(_stands_in(life, one) for one in simulated.shapes())]
+    really = {_as_obeyed_at_once(life) for life in record.shapes()}
+    foreign = [life for life in really if not any(_stands_in(life, one) for one in simulated.shapes())]
     assert not foreign, f"{foreign} is none of {simulated.shapes()}"
