@@ -16,9 +16,10 @@ def mates_of(gang: str, site: str | None, claims: Iterable[Claim]) -> list[Claim
 
 
 def stands_ready(claim: Claim, view: View) -> bool:
-    """Whether a mate's node is open and free: another task of the same array may have taken it."""
+    """Whether a mate's node is open and free: another task of the same array may have taken it, or an admin."""
     node = view.node(claim.node)
-    return claim.state is ClaimState.READY and node is not None and not node.busy and not node.off
+    there = node is not None and not (node.busy or node.off or node.kept_by_admin)
+    return claim.state is ClaimState.READY and there
 
 
 def could_open_soon(claim: Claim, view: View) -> bool:

@@ -86,6 +86,15 @@ def test_a_mate_that_an_admin_holds_opens_nobody() -> None:
     assert opened(decided) == []
 
 
+def test_an_open_mate_that_an_admin_takes_out_opens_nobody() -> None:
+    """Seen in one look with the other's readiness: it would be counted once more while it goes."""
+    first, other = mate(1), mate(2, S.READY, opened_at=ago(minutes=9))
+    nodes = [make_node("cpu-1", CLOSED), make_node("cpu-2", CLOSED, reason="broken fan [root]")]
+    assert opened(plan(cluster([job(cpus=8, nodes=2)], [first, other], nodes=nodes))) == []
+    nodes = [make_node("cpu-1", CLOSED), make_node("cpu-2", IDLE, reason="")]
+    assert opened(plan(cluster([job(cpus=8, nodes=2)], [first, other], nodes=nodes))) == ["cpu-1"]
+
+
 def test_a_mate_that_failed_is_bought_again_and_waited_for() -> None:
     world = gang(mate(1), mate(2, S.FAILED, failure="boot"))
     decided = plan(world)
